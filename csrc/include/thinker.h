@@ -1,0 +1,432 @@
+// thinker.h - the C ABI of Thinker's kernel back-ends (cpu, and later cuda and cudahost).
+//
+// One exported symbol, tk_get_api(version), returns a table of functions. Every entry has the same shape,
+//
+//     int32_t f(uint64_t ctx, <args struct>*, tk_error*)
+//
+// takes one plain-data struct (fixed-width fields, no pointers, addresses as uint64_t, a leading size for versioning), returns
+// a TK_* status and, when that is not TK_OK, writes code and message into the caller's tk_error. Nothing aborts, prints, or
+// keeps thread-local state. No op allocates device memory: outputs and workspaces belong to the caller. A context serves one
+// call at a time; several contexts may be used side by side.
+//
+// Growth: a new function is appended to tk_api, a new field to the end of its struct; nothing is ever moved. A callee reads no
+// further than the size that the caller states, a caller calls nothing beyond tk_api.size. The backward ops follow the forward
+// ops in the table; what they need from the forward pass (rstd, lse) is an optional output here already.
+//
+// Numbers
+//   dtype      TK_F32 or TK_BF16 is an op's storage type; arithmetic and accumulation are f32 in both. bf16 results are rounded
+//              once, to nearest even.
+//   lanes      Packed operands are arrays of 32-bit lanes: one f32, or two consecutive bf16 (k even in the low half). A "k step"
+//              is one lane deep: 1 element of K in f32, 2 in bf16.
+//   order      Every output element is one accumulator per k step in increasing k, starting at +0, in every kernel and for every
+//              number of rows. (bf16: the two products of a lane are added by the back-end's dot instruction, or as two FMAs,
+//              even first; which one is a property of the back-end and ISA, the same for all shapes.) So a row's result does not
+//              depend on the other rows, on the blocking, or on the number of threads.
+//   attention  Keys are reduced in chunks of TK_CHUNK keys at absolute positions of their sequence. Within a chunk: scores
+//              s = scale * (q.k) with the order above; m = max s; p = exp(s - m); l = sum p in a fixed order; o = p.v with the
+//              order above (bf16: p rounded to bf16 for the product, not for l). Chunk states (m, l, o) are merged left to right:
+//              m' = max(m, m_c), o' = o e^(m-m') + o_c e^(m_c-m'), l likewise. A chunk in which a row sees no key does not touch
+//              that row's state. Every attention op keeps this grid, so varlen, paged, shared-prefix and decode give equal bits.
+//   vocabulary The log-sum-exp over the vocabulary is folded in chunks of TK_VOCAB_CHUNK columns at absolute columns, merged left
+//              to right, in logprob and sample alike.
+#ifndef THINKER_H
+#define THINKER_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TK_ABI_VERSION 1u
+
+enum {
+    TK_OK = 0,
+    TK_INVALID = 1,        // an argument is wrong; the message names it and its value
+    TK_OUT_OF_MEMORY = 2,
+    TK_UNSUPPORTED = 3,    // this back-end or machine cannot do it
+    TK_INTERNAL = 4,
+};
+
+enum { TK_F32 = 1, TK_BF16 = 2 };  // dtypes
+
+enum {                 // instruction sets of the cpu back-end
+    TK_ISA_AUTO = 0,   // the best that the machine has
+    TK_ISA_SCALAR = 1,
+    TK_ISA_AVX2 = 2,          // AVX2 + FMA
+    TK_ISA_AVX512 = 3,        // F, BW, DQ, VL
+    TK_ISA_AVX512_BF16 = 4,   // the same + vdpbf16ps
+};
+
+enum {
+    TK_PANEL = 32,          // columns of a packed weight panel
+    TK_CHUNK = 64,          // keys of an attention chunk, and of a KV page
+    TK_VOCAB_CHUNK = 1024,  // columns of a vocabulary chunk
+    TK_ALIGN = 64,          // alignment in bytes of what alloc returns
+};
+
+typedef struct tk_error {
+    int32_t code;
+    char message[252];  // NUL-terminated UTF-8
+} tk_error;
+
+// ---------------------------------------------------------------------------------------------------------------- context
+
+typedef struct tk_open_args {
+    uint32_t size;
+    uint32_t threads;  // 0: one per CPU the process may run on
+    uint32_t isa;      // TK_ISA_*; one that the machine lacks is TK_UNSUPPORTED
+    uint32_t reserved;
+    uint64_t ctx;      // out: the context handle
+} tk_open_args;
+
+typedef struct tk_info_args {
+    uint32_t size;
+    uint32_t threads;      // out
+    uint32_t isa;          // out: in use
+    uint32_t best_isa;     // out: the best that the machine has
+    uint64_t allocated;    // out: bytes now held by alloc
+    uint64_t peak;         // out: most bytes ever held by alloc
+    char device[64];       // out: the processor's own name
+} tk_info_args;
+
+typedef struct tk_alloc_args {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t bytes;  // > 0
+    uint64_t addr;   // out (alloc), in (free). The memory is zero.
+} tk_alloc_args;
+
+// copy: bytes from src to dst; the regions do not overlap. In the cpu back-end any address of the process will do.
+typedef struct tk_copy_args {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t dst, src, bytes;
+} tk_copy_args;
+
+typedef struct tk_none_args {  // close, sync
+    uint32_t size;
+    uint32_t reserved;
+} tk_none_args;
+
+// probe measures a ceiling of this machine with all threads of the context, for benchmarks to divide by.
+enum { TK_PROBE_FMA_F32 = 1, TK_PROBE_DOT_BF16 = 2, TK_PROBE_READ = 3, TK_PROBE_COPY = 4 };
+typedef struct tk_probe_args {
+    uint32_t size;
+    uint32_t kind;      // TK_PROBE_*
+    uint64_t addr;      // READ, COPY: a buffer of `bytes`, shared out among the threads
+    uint64_t bytes;
+    uint64_t repeats;   // passes over the buffer, or iterations of the register-only loop
+    double work;        // out: FLOPs done, or bytes read (COPY: read + written)
+    double seconds;     // out
+} tk_probe_args;
+
+// ------------------------------------------------------------------------------------------------------ fills, casts, rows
+
+// fill: x[0..n) = value.
+typedef struct tk_fill_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, n;
+    float value;
+    uint32_t reserved;
+} tk_fill_args;
+
+// cast: y[r][c] = dtype_y(x[r][c]). Row strides in elements. NaN stays NaN.
+typedef struct tk_cast_args {
+    uint32_t size;
+    uint32_t dtype_x, dtype_y;
+    uint32_t reserved;
+    uint64_t x, y;
+    int64_t rows, cols, ldx, ldy;
+} tk_cast_args;
+
+// add: y[i] = a[i] + b[i], i < n; y may be a or b.
+typedef struct tk_add_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t a, b, y, n;
+} tk_add_args;
+
+// rows: y[dst[i]][:] = x[src[i]][:] for i < n, cols elements each. src or dst 0: the identity. Every index is checked against
+// rows_x or rows_y. Gathers, scatters, permutes.
+typedef struct tk_rows_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, y;
+    uint64_t src, dst;  // i32 [n]
+    int64_t n, cols, ldx, ldy, rows_x, rows_y;
+} tk_rows_args;
+
+// --------------------------------------------------------------------------------------------------------- packed weights
+
+// A weight W [n, k] (row n makes output column n) is packed into panels of TK_PANEL rows: P[ceil(n/32)][ksteps][32] lanes, with
+// ksteps = k (f32) or ceil(k/2) (bf16); lane (p, s, j) holds W[32 p + j][s] or W[32 p + j][2 s .. 2 s + 1]; what is outside W is
+// zero. So 128 bytes a k step, in both dtypes. pack writes rows row0 .. row0 + rows of W from row-major src; the panels' padding is
+// zero already, or made so by the caller (alloc gives zeros). unpack is the inverse.
+typedef struct tk_pack_args {
+    uint32_t size;
+    uint32_t dtype;      // of the packed weight
+    uint32_t dtype_src;  // of the row-major side; f32 -> bf16 rounds
+    uint32_t reserved;
+    uint64_t src;        // [rows, k], row stride ld
+    uint64_t packed;     // the whole P
+    int64_t n, k, row0, rows, ld;
+} tk_pack_args;
+
+// matmul: y[i][j] = dtype_y(sum_k x[i][k] W[j][k] + bias[j] + residual[i][j]), i < m, j < n.
+// bias f32 [n] or 0; residual of dtype_y, row stride ldr, or 0 (it may be y itself). dtype is that of x and of the packed W;
+// dtype_y is dtype or TK_F32.
+typedef struct tk_matmul_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint32_t dtype_y;
+    uint32_t reserved;
+    uint64_t x, w, bias, residual, y;
+    int64_t m, n, k, ldx, ldr, ldy;
+} tk_matmul_args;
+
+// embed: y[i][:] = W[ids[i]][:] from a packed W [n, k]; ids i32 [m], each checked to be in [0, n).
+typedef struct tk_embed_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t ids, w, y;
+    int64_t m, n, k, ldy;
+} tk_embed_args;
+
+// patch_embed: y [m, n] = dtype(pixels [m, k] f32) W^T, the Conv3d of the vision tower as a matmul. workspace: m*k elements of
+// dtype, used when dtype is bf16.
+typedef struct tk_patch_embed_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t pixels, w, y, workspace;
+    int64_t m, n, k, ldy;
+} tk_patch_embed_args;
+
+// ------------------------------------------------------------------------------------------------- norms and activations
+
+// rmsnorm: y[i][j] = dtype(x[i][j] * rstd_i * weight[j]), rstd_i = 1/sqrt(mean_j x[i][j]^2 + eps); weight f32 [cols];
+// rstd f32 [rows] or 0. The sum of squares runs over fixed lanes in increasing j: a row's result depends on that row alone.
+typedef struct tk_rmsnorm_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, weight, y, rstd;
+    int64_t rows, cols, ldx, ldy;
+    float eps;
+    uint32_t reserved;
+} tk_rmsnorm_args;
+
+// swiglu: y[i][j] = dtype(silu(gate[i][j]) * up[i][j]), silu(z) = z / (1 + e^-z). gate and up may be two halves of one buffer.
+typedef struct tk_swiglu_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t gate, up, y;
+    int64_t rows, cols, ldgate, ldup, ldy;
+} tk_swiglu_args;
+
+// gelu: y[i][j] = dtype(x/2 (1 + erf(x / sqrt 2))), the exact form; y may be x.
+typedef struct tk_gelu_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, y;
+    int64_t rows, cols, ldx, ldy;
+} tk_gelu_args;
+
+// ------------------------------------------------------------------------------------------------------------------- rope
+
+// rope_table: cos[i][j] = cos(a), sin[i][j] = sin(a), a = f32(positions[axis[j]][i] * inv_freq[j]), for rows i < n and rotary
+// pairs j < half. positions i32 [axes][n] (row stride ldp), axis i32 [half], inv_freq f32 [half]; cos, sin f32 [n, half].
+// M-RoPE: axis = t.. h.. w.. by section. 2-D vision: axis = h.. w.., with inv_freq starting anew for w. 1-D: all 0.
+typedef struct tk_rope_table_args {
+    uint32_t size;
+    uint32_t axes;
+    uint64_t positions, axis, inv_freq, cos, sin;
+    int64_t n, half, ldp;
+} tk_rope_table_args;
+
+// rope: for every row i < rows and head h, in place in x[i*ldx + h*dim ...]: the pairs (j, j + dim/2) are rotated by
+// (cos[i][j], sin[i][j]) in f32, rounded once. inverse: sin is negated (the backward pass).
+typedef struct tk_rope_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, cos, sin;
+    int64_t rows, heads, dim, ldx;
+    uint32_t inverse;
+    uint32_t reserved;
+} tk_rope_args;
+
+// -------------------------------------------------------------------------------------------------------------- attention
+
+// A KV page holds TK_CHUNK consecutive positions of one sequence, for one layer, as two packed operands for each KV head:
+//     K: [ksteps(dim)][64] lanes, lane (s, j) = element s (f32) or 2s..2s+1 (bf16) of key j
+//     V: [ksteps(64)][dimp] lanes, lane (s, j) = column j of value s (f32) or of values 2s..2s+1 (bf16), dimp = dim rounded up to 16
+// A page is [kv_heads][K then V], kv_heads * kv_tile_bytes in all, where
+//     kv_tile_bytes = 4 * (ksteps(dim) * 64 + ksteps(64) * dimp)
+// Slots of a page that were never written must be finite (alloc and fill give zeros): they meet p = 0.
+
+// kv_write: token i < n of k and v ([n, kv_heads, dim], row strides ldk, ldv) goes to slot[i] = page * 64 + offset.
+// pages is the address of page 0 of this layer, page_stride the bytes from one page to the next, num_pages bounds slot.
+typedef struct tk_kv_write_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t k, v, slots, pages;
+    int64_t n, kv_heads, dim, ldk, ldv, page_stride, num_pages;
+} tk_kv_write_args;
+
+// attention_paged: causal attention over paged keys, for prefill chunks and decode rows alike. Sequence s owns query rows
+// cu_q[s] .. cu_q[s+1]; it has kv_len[s] keys, the rows' own included (written before), so row r of n_q is at position
+// kv_len[s] - n_q + r and sees the keys up to and at it. Its pages are block_table[s*ld_table ...], ceil(kv_len/64) of them.
+// q, out [rows, heads, dim] with row strides; head h reads KV head h / (heads / kv_heads). lse f32 [rows, heads] or 0 (natural
+// log of sum e^s). workspace: at least attention_workspace bytes.
+typedef struct tk_attention_paged_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t q, out, lse, pages;
+    uint64_t cu_q, kv_len, block_table;  // i32 [seqs+1], [seqs], [seqs, ld_table]
+    uint64_t workspace, workspace_bytes;
+    int64_t seqs, heads, kv_heads, dim, ldq, ldo, ld_table, page_stride, num_pages;
+    float scale;
+    uint32_t reserved;
+} tk_attention_paged_args;
+
+// attention: varlen attention over packed sequences. Segment s owns rows cu[s] .. cu[s+1] of q, k, v and out. Its keys are those
+// of segment prefix[s] (when >= 0; that segment comes earlier and has no prefix itself) followed by its own; position and chunk
+// grid count from the first of them. causal: a row sees the keys up to and at its own position; else all keys of the segment.
+// prefix i32 [segments] or 0. k, v [rows, kv_heads, dim].
+typedef struct tk_attention_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t q, k, v, out, lse;
+    uint64_t cu, prefix;
+    uint64_t workspace, workspace_bytes;
+    int64_t segments, heads, kv_heads, dim, ldq, ldk, ldv, ldo;
+    float scale;
+    uint32_t causal;
+} tk_attention_args;
+
+// attention_workspace: the bytes of workspace that an attention call with these sizes needs at most. rows: query rows in all;
+// keys: sum over the segments of their keys, prefixes included, each rounded up to TK_CHUNK (0 for attention_paged).
+typedef struct tk_attention_workspace_args {
+    uint32_t size;
+    uint32_t dtype;
+    int64_t rows, keys, heads, kv_heads, dim;
+    uint64_t bytes;  // out
+} tk_attention_workspace_args;
+
+// ---------------------------------------------------------------------------------------------------- log-probs, sampling
+
+// logprob: for row i < rows of x [rows, k] and z = inv_temperature * (x W^T) over the n columns that ban leaves,
+//     logprob[i] = z[target[i]] - lse(z),   entropy[i] = -sum p ln p,   lse[i] = ln sum e^z.
+// The logits live only in chunks of TK_VOCAB_CHUNK columns. ban: u32 bits [ceil(n/32)], 1 = banned, or 0. A banned target gives
+// -inf; a target outside [0, n) is TK_INVALID. entropy, lse: f32 [rows] or 0. workspace: at least logprob_workspace bytes.
+typedef struct tk_logprob_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, w, ban, targets, logprob, entropy, lse;
+    uint64_t workspace, workspace_bytes;
+    int64_t rows, n, k, ldx;
+    float inv_temperature;
+    uint32_t reserved;
+} tk_logprob_args;
+
+typedef struct tk_logprob_workspace_args {
+    uint32_t size;
+    uint32_t dtype;
+    int64_t rows, n, k;
+    uint64_t bytes;  // out
+} tk_logprob_workspace_args;
+
+// One row of a sample call. The uniform variate is the first output of Philox4x32-10 with key (seed low, seed high) and counter
+// (step, prompt, sample, token), as a 53-bit fraction of the first two words: it depends on nothing else.
+typedef struct tk_sample_row {
+    uint64_t seed;
+    uint32_t step, prompt, sample, token;
+    float temperature;  // 0: greedy (arg max, lowest id on ties; log-probs at temperature 1)
+    float top_p;        // 1: off
+    float min_p;        // 0: off
+    int32_t top_k;      // 0: off
+} tk_sample_row;
+
+// sample: for row i of logits f32 [rows, n] (row stride ld), under the ban: z = logits / temperature, then keep the top_k largest
+// (all that tie with the last), then the smallest set of largest z whose probability reaches top_p (at least one), then those of
+// probability >= min_p * the largest; draw by inverse CDF in increasing id over what is left. logprob and entropy are those of the
+// whole distribution under the ban, before the filters: what logprob gives at inv_temperature = f32(1/temperature), bit for bit.
+// A row whose logits are not finite (NaN, +inf), or all banned, is TK_INVALID. workspace: at least sample_workspace bytes.
+typedef struct tk_sample_args {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t logits, params, ban;       // f32, tk_sample_row [rows], u32 bits or 0
+    uint64_t ids, logprob, entropy;     // out: i32, f32, f32 [rows]; entropy may be 0
+    uint64_t workspace, workspace_bytes;
+    int64_t rows, n, ld;
+} tk_sample_args;
+
+typedef struct tk_sample_workspace_args {
+    uint32_t size;
+    uint32_t reserved;
+    int64_t rows, n;
+    uint64_t bytes;  // out
+} tk_sample_workspace_args;
+
+// ------------------------------------------------------------------------------------------------------------- the table
+
+// TK_FUNCTIONS lists the table's entries in order: X(name, args struct). It is the single source for the table, its layout check
+// and the bindings. Append only.
+#define TK_FUNCTIONS(X)                                     \
+    X(open, tk_open_args)                                   \
+    X(close, tk_none_args)                                  \
+    X(info, tk_info_args)                                   \
+    X(alloc, tk_alloc_args)                                 \
+    X(free, tk_alloc_args)                                  \
+    X(copy, tk_copy_args)                                   \
+    X(sync, tk_none_args)                                   \
+    X(probe, tk_probe_args)                                 \
+    X(fill, tk_fill_args)                                   \
+    X(cast, tk_cast_args)                                   \
+    X(add, tk_add_args)                                     \
+    X(rows, tk_rows_args)                                   \
+    X(pack, tk_pack_args)                                   \
+    X(unpack, tk_pack_args)                                 \
+    X(matmul, tk_matmul_args)                               \
+    X(embed, tk_embed_args)                                 \
+    X(patch_embed, tk_patch_embed_args)                     \
+    X(rmsnorm, tk_rmsnorm_args)                             \
+    X(swiglu, tk_swiglu_args)                               \
+    X(gelu, tk_gelu_args)                                   \
+    X(rope_table, tk_rope_table_args)                       \
+    X(rope, tk_rope_args)                                   \
+    X(kv_write, tk_kv_write_args)                           \
+    X(attention_paged, tk_attention_paged_args)             \
+    X(attention, tk_attention_args)                         \
+    X(attention_workspace, tk_attention_workspace_args)     \
+    X(logprob, tk_logprob_args)                             \
+    X(logprob_workspace, tk_logprob_workspace_args)         \
+    X(sample, tk_sample_args)                               \
+    X(sample_workspace, tk_sample_workspace_args)
+
+typedef struct tk_api {
+    uint32_t size;       // of this struct, in bytes
+    uint32_t abi;        // TK_ABI_VERSION
+    char backend[16];    // "cpu", "cuda", "cudahost"
+#define TK_DECLARE(name, args) int32_t (*name)(uint64_t ctx, args *a, tk_error *err);
+    TK_FUNCTIONS(TK_DECLARE)
+#undef TK_DECLARE
+} tk_api;
+
+#if defined(_WIN32)
+#define TK_EXPORT __declspec(dllexport)
+#else
+#define TK_EXPORT __attribute__((visibility("default")))
+#endif
+
+// tk_get_api returns the back-end's table, or NULL if it does not speak this version. The table is constant.
+TK_EXPORT const tk_api *tk_get_api(uint32_t version);
+
+// tk_layout is for bindings to check themselves against when they load a back-end: sizeof of the args struct of the table's entry
+// `index`, in the table's order, and 0 past the last one.
+TK_EXPORT uint32_t tk_layout(uint32_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
