@@ -1,0 +1,49 @@
+# make          build bin/thinker
+# make test     pass the tests
+# make bench    every kernel against the roof of this machine
+# make lib      build/libthinker_cpu.so, for programs built without cgo
+# make race sanitize purego fuzz lint      the further checks of .ci/run
+GO ?= go
+FUZZTIME ?= 5s
+
+.PHONY: all test bench lib race sanitize purego fuzz lint clean
+all:
+	$(GO) build -o bin/ ./tools/thinker
+
+test:
+	$(GO) test ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . ./bench
+
+lib: build/libthinker_cpu.so
+build/libthinker_cpu.so: $(wildcard csrc/*.c csrc/*.h csrc/*/*.h) CMakeLists.txt
+	cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
+	cmake --build build
+
+race:
+	$(GO) test -race ./...
+
+# The C kernels and what calls them, under the address and undefined-behaviour sanitizers.
+sanitize:
+	CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan ./binding/... ./engine
+
+# The build without a C compiler, over the shared library.
+purego: lib
+	CGO_ENABLED=0 THINKER_CPU_LIB=$(CURDIR)/build/libthinker_cpu.so $(GO) test ./binding/... ./engine ./tools/...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files"; exit 1; }
+	$(GO) vet ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+clean:
+	rm -rf bin build

@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/thinker-vl/thinker/binding"
+	"github.com/thinker-vl/thinker/engine/imageproc"
+)
+
+// mlpRows is how many rows go through an MLP at a time: its two wide activations are kept for these rows alone. Rows do not depend
+// on each other, so the number changes no result.
+const mlpRows = 1024
+
+// A scratch is a set of buffers that live for one computation.
+type scratch struct {
+	d    *binding.Device
+	bufs []*binding.Buffer
+	err  error
+}
+
+// alloc returns a buffer, or an empty one after a failure, which err keeps.
+func (s *scratch) alloc(bytes int) *binding.Buffer {
+	if s.err == nil {
+		var b *binding.Buffer
+		if b, s.err = s.d.Alloc(bytes); s.err == nil {
+			s.bufs = append(s.bufs, b)
+			return b
+		}
+	}
+	return &binding.Buffer{}
+}
+
+func (s *scratch) ints(v []int32) *binding.Buffer {
+	b := s.alloc(4 * len(v))
+	copy(b.Int32s(), v)
+	return b
+}
+
+func (s *scratch) floats(v []float32) *binding.Buffer {
+	b := s.alloc(4 * len(v))
+	copy(b.Float32s(), v)
+	return b
+}
+
+func (s *scratch) Close() error {
+	var errs []error
+	for _, b := range s.bufs {
+		errs = append(errs, b.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// invFreq is theta^(-2 i / dim) for i < dim/2, in the f32 steps that the reference implementation takes.
+func invFreq(theta float64, dim int) []float32 {
+	f := make([]float32, dim/2)
+	for i := range f {
+		f[i] = 1 / float32(math.Pow(theta, float64(float32(2*i)/float32(dim))))
+	}
+	return f
+}
+
+// encode runs the vision tower and the merger over pictures. It returns their features [tokens, hidden], picture after picture, each
+// in row-major order of its merged grid, as a buffer that the caller closes. patchNorm is the pixel rows' source.
+//
+// All pictures are one packed sequence; attention never crosses a window or a frame, so a picture's features do not depend on the
+// others. (Paper: Qwen2.5-VL, arXiv 2502.13923, section 2.1; reference: transformers' Qwen2_5_VisionTransformerPretrainedModel.)
+func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err error) {
+	v := &m.cfg.Vision
+	unit := v.SpatialMergeSize * v.SpatialMergeSize
+	grids := make([]Grid, len(pictures))
+	for i, p := range pictures {
+		grids[i] = p.Grid
+	}
+	order, cuWindow := windowLayout(grids, v.SpatialMergeSize, v.WindowSize/v.PatchSize/v.SpatialMergeSize)
+	cuFrame := frameLayout(grids)
+	n, tokens := len(order)*unit, len(order)
+	h, w := patchPositions(grids, v.SpatialMergeSize)
+	patchOrder := make([]int32, 0, n)
+	positions := make([]int32, 2*n)
+	for i, o := range order {
+		for j := range unit {
+			p := int(o)*unit + j
+			patchOrder = append(patchOrder, int32(p))
+			positions[i*unit+j], positions[n+i*unit+j] = h[p], w[p]
+		}
+	}
+
+	s := &scratch{d: m.d}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	dtype, size := m.dtype, binding.DTypeBytes(m.dtype)
+	hidden, width := v.HiddenSize, m.w.patch.k
+	pixels := s.alloc(4 * n * width)
+	x, y := s.alloc(size*n*hidden), s.alloc(size*n*hidden)
+	qkv := s.alloc(size * n * 3 * hidden)
+	castRows := s.alloc(size * n * width)
+	cos, sin := s.alloc(4*n*v.HeadDim/2), s.alloc(4*n*v.HeadDim/2)
+	if s.err != nil {
+		return nil, s.err
+	}
+	at := 0
+	dst := pixels.Float32s()
+	for _, p := range pictures {
+		at += len(p.AppendPatches(dst[at:at]))
+	}
+	if at != n*width {
+		return nil, fmt.Errorf("engine: the pictures have %d pixel values, their grids %d", at, n*width)
+	}
+	d := m.d
+	err = d.PatchEmbed(&binding.PatchEmbedArgs{DType: dtype, Pixels: pixels.Addr(), W: m.w.patch.w.Addr(), Y: y.Addr(),
+		Workspace: castRows.Addr(), M: int64(n), N: int64(hidden), K: int64(width), LdY: int64(hidden)})
+	if err != nil {
+		return nil, err
+	}
+	err = d.Rows(&binding.RowsArgs{DType: dtype, X: y.Addr(), Y: x.Addr(), Src: s.ints(patchOrder).Addr(), N: int64(n), Cols: int64(hidden),
+		LdX: int64(hidden), LdY: int64(hidden), RowsX: int64(n), RowsY: int64(n)})
+	if err != nil {
+		return nil, err
+	}
+
+	// Rotary pairs: the first half turns with the row, the second with the column, each with all frequencies.
+	half := v.HeadDim / 2
+	freq := invFreq(10000, half)
+	axis := make([]int32, half)
+	for i := half / 2; i < half; i++ {
+		axis[i] = 1
+	}
+	err = d.RopeTable(&binding.RopeTableArgs{Axes: 2, Positions: s.ints(positions).Addr(), Axis: s.ints(axis).Addr(),
+		InvFreq: s.floats(append(freq[:len(freq):len(freq)], freq...)).Addr(), Cos: cos.Addr(), Sin: sin.Addr(), N: int64(n), Half: int64(half), LdP: int64(n)})
+	if err != nil {
+		return nil, err
+	}
+
+	work, err := m.attentionWorkspace(n, cuWindow, cuFrame)
+	if err != nil {
+		return nil, err
+	}
+	workspace := s.alloc(work)
+	rows := min(n, mlpRows)
+	gateUp, act := s.alloc(size*rows*2*v.IntermediateSize), s.alloc(size*rows*v.IntermediateSize)
+	cuW, cuF := s.ints(cuWindow), s.ints(cuFrame)
+	if s.err != nil {
+		return nil, s.err
+	}
+	for i := range m.w.blocks {
+		b := &m.w.blocks[i]
+		cu, segments := cuW, len(cuWindow)-1
+		if b.fullAttention {
+			cu, segments = cuF, len(cuFrame)-1
+		}
+		steps := []func() error{
+			func() error { return m.norm(x, b.norm1, y, n, hidden, v.RMSNormEps) },
+			func() error { return m.matmul(&b.qkv, y.Addr(), qkv.Addr(), 0, n) },
+			func() error {
+				// q and k are 2 x heads consecutive heads of a row.
+				return d.Rope(&binding.RopeArgs{DType: dtype, X: qkv.Addr(), Cos: cos.Addr(), Sin: sin.Addr(), Rows: int64(n), Heads: int64(2 * v.Heads), Dim: int64(v.HeadDim), LdX: int64(3 * hidden)})
+			},
+			func() error {
+				return d.Attention(&binding.AttentionArgs{DType: dtype, Q: qkv.Addr(), K: qkv.Addr() + uint64(size*hidden), V: qkv.Addr() + uint64(size*2*hidden), Out: y.Addr(),
+					Cu: cu.Addr(), Workspace: workspace.Addr(), WorkspaceBytes: uint64(workspace.Len()), Segments: int64(segments), Heads: int64(v.Heads), KVHeads: int64(v.Heads),
+					Dim: int64(v.HeadDim), LdQ: int64(3 * hidden), LdK: int64(3 * hidden), LdV: int64(3 * hidden), LdO: int64(hidden), Scale: attentionScale(v.HeadDim)})
+			},
+			func() error { return m.matmul(&b.out, y.Addr(), x.Addr(), x.Addr(), n) },
+			func() error { return m.norm(x, b.norm2, y, n, hidden, v.RMSNormEps) },
+			func() error { return m.mlp(b, y, x, gateUp, act, n, rows) },
+		}
+		for _, step := range steps {
+			if err := step(); err != nil {
+				return nil, fmt.Errorf("engine: vision block %d: %w", i, err)
+			}
+		}
+	}
+
+	if err := m.norm(x, m.w.lnQ, y, n, hidden, v.RMSNormEps); err != nil {
+		return nil, err
+	}
+	merged := hidden * unit
+	inner, outer := s.alloc(size*tokens*merged), s.alloc(size*tokens*v.OutHiddenSize)
+	index := s.ints(order)
+	if s.err != nil {
+		return nil, s.err
+	}
+	if err := m.matmul(&m.w.merge1, y.Addr(), inner.Addr(), 0, tokens); err != nil {
+		return nil, err
+	}
+	err = d.GELU(&binding.GELUArgs{DType: dtype, X: inner.Addr(), Y: inner.Addr(), Rows: int64(tokens), Cols: int64(merged), LdX: int64(merged), LdY: int64(merged)})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.matmul(&m.w.merge2, inner.Addr(), outer.Addr(), 0, tokens); err != nil {
+		return nil, err
+	}
+	features, err := d.Alloc(size * tokens * v.OutHiddenSize)
+	if err != nil {
+		return nil, err
+	}
+	out := int64(v.OutHiddenSize)
+	err = d.Rows(&binding.RowsArgs{DType: dtype, X: outer.Addr(), Y: features.Addr(), Dst: index.Addr(), N: int64(tokens), Cols: out, LdX: out, LdY: out, RowsX: int64(tokens), RowsY: int64(tokens)})
+	if err != nil {
+		features.Close()
+		return nil, err
+	}
+	return features, nil
+}
+
+// attentionWorkspace is the most bytes that the tower's attention needs over either segmentation.
+func (m *model) attentionWorkspace(rows int, segmentations ...[]int32) (int, error) {
+	v := &m.cfg.Vision
+	most := 0
+	for _, cu := range segmentations {
+		keys := 0
+		for i := 1; i < len(cu); i++ {
+			keys += pagesFor(int(cu[i]-cu[i-1])) * binding.Chunk
+		}
+		a := binding.AttentionWorkspaceArgs{DType: m.dtype, Rows: int64(rows), Keys: int64(keys), Heads: int64(v.Heads), KVHeads: int64(v.Heads), Dim: int64(v.HeadDim)}
+		if err := m.d.AttentionWorkspace(&a); err != nil {
+			return 0, err
+		}
+		most = max(most, int(a.Bytes))
+	}
+	return most, nil
+}
+
+func attentionScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }
