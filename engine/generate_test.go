@@ -167,7 +167,7 @@ func TestSamplingGolden(t *testing.T) {
 				add(pooledWant, pooledGot)
 			}
 			if len(counts) > 0 {
-				t.Errorf("%s: line %d: drew ids outside the distribution: %v", name, i+1, counts)
+				t.Errorf("%s: line %d: drew %d ids outside the distribution", name, i+1, len(counts))
 			}
 			// Wilson and Hilferty: the cube root of chi^2/k is about normal.
 			if k := float64(bins); k > 0 {
