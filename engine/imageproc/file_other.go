@@ -1,0 +1,5 @@
+//go:build !unix
+
+package imageproc
+
+const openNonblock = 0
