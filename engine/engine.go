@@ -47,16 +47,9 @@ var ErrClosed = errors.New("engine: closed")
 // Open loads the checkpoint folder dir: its config, tokenizer and preprocessing settings, then its weights, packed for the kernels.
 // Of generation_config.json it takes the stop ids and nothing else. The memory plan is checked before the weights are read.
 func Open(ctx context.Context, dir string, o Options) (_ *Engine, err error) {
-	if o.MaxBatch == 0 {
-		o.MaxBatch = defaultMaxBatch
+	if err := o.defaults(); err != nil {
+		return nil, err
 	}
-	if o.PrefillChunk == 0 {
-		o.PrefillChunk = defaultPrefillChunk
-	}
-	if o.MaxBatch < 1 || o.MaxBatch > 1<<16 || o.PrefillChunk < 1 || o.PrefillChunk > 1<<20 || o.CacheBytes < 0 || o.Threads < 0 {
-		return nil, fmt.Errorf("engine: MaxBatch %d, PrefillChunk %d, CacheBytes %d, Threads %d: out of range", o.MaxBatch, o.PrefillChunk, o.CacheBytes, o.Threads)
-	}
-	o.PrefillChunk = max(o.PrefillChunk, o.MaxBatch)
 	e := &Engine{opts: o}
 	if e.tok, e.images, err = Frontend(dir, o.MinPixels, o.MaxPixels); err != nil {
 		return nil, err
@@ -85,7 +78,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Engine, err error) {
 	for _, id := range stops {
 		e.stops[int32(id)] = true
 	}
-	if e.plan, err = plan(e.cfg, &e.opts, e.images.MaxPixels); err != nil {
+	if e.plan, err = MakePlan(e.cfg, o, e.images.MaxPixels); err != nil {
 		return nil, err
 	}
 	defer func() {

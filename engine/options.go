@@ -91,6 +91,21 @@ const (
 	maxCacheBytes       = 4 << 30
 )
 
+// defaults fills in what is 0 and refuses what is out of range.
+func (o *Options) defaults() error {
+	if o.MaxBatch == 0 {
+		o.MaxBatch = defaultMaxBatch
+	}
+	if o.PrefillChunk == 0 {
+		o.PrefillChunk = defaultPrefillChunk
+	}
+	if o.MaxBatch < 1 || o.MaxBatch > 1<<16 || o.PrefillChunk < 1 || o.PrefillChunk > 1<<20 || o.CacheBytes < 0 || o.Threads < 0 {
+		return fmt.Errorf("engine: MaxBatch %d, PrefillChunk %d, CacheBytes %d, Threads %d: out of range", o.MaxBatch, o.PrefillChunk, o.CacheBytes, o.Threads)
+	}
+	o.PrefillChunk = max(o.PrefillChunk, o.MaxBatch)
+	return nil
+}
+
 // Sampling says how completions are drawn. The log-probs returned are always those of the policy at this temperature under the ban,
 // before top-k, top-p and min-p, so that [Engine.Score] gives the same; at temperature 0 they are those at temperature 1.
 type Sampling struct {

@@ -45,8 +45,12 @@ func memoryAvailable() int64 {
 	return 0
 }
 
-// plan computes the memory of an engine and refuses what the machine cannot hold.
-func plan(c *config.Config, o *Options, maxPixels int) (Plan, error) {
+// MakePlan computes the memory of an engine with these options, for pictures of at most maxPixels. Where the machine cannot hold it,
+// the plan comes with an error that says so.
+func MakePlan(c *config.Config, o Options, maxPixels int) (Plan, error) {
+	if err := o.defaults(); err != nil {
+		return Plan{}, err
+	}
 	t, v := &c.Text, &c.Vision
 	dtype := o.DType.abi()
 	size := int64(binding.DTypeBytes(dtype))
