@@ -1,0 +1,51 @@
+// attention_kernels.h - ISA-dependent functions of attention: the walk of a tile of query rows over the chunks of its keys, and the
+// packing of keys and values into the chunks' tiles.
+#ifndef TK_ATTENTION_KERNELS_H
+#define TK_ATTENTION_KERNELS_H
+
+#include <stdint.h>
+
+#include "include/thinker.h"
+
+enum {
+    TK_TILE_ROWS = 64,   // most query rows of a tile, the query heads of one KV head counted as rows
+    TK_SCORE_ROWS = 8,   // rows of the score buffer: at least the rows of every ISA's register block
+};
+
+// A tile: query rows that walk over the keys of one KV head together, and the state (m, l, o) of each.
+typedef struct tk_attention_tile {
+    int64_t dim, dimp;  // head dimension, and rounded up to 16
+    float scale;
+    void *q;            // [TK_TILE_ROWS][dimp] rows, in the form that the kernel multiplies (4 bytes an element at most)
+    void *p;            // [TK_TILE_ROWS][TK_CHUNK] weights of the chunk, in the same form
+    float *s;           // [TK_SCORE_ROWS][TK_CHUNK] scores of the block at hand
+    float *o;           // [TK_TILE_ROWS][dimp] state: weighted sum of values
+    float *m, *l;       // [TK_TILE_ROWS] state: maximum of the scores, sum of the weights
+    float *mc, *lc;     // [TK_TILE_ROWS] the chunk's
+    float *keep, *take; // [TK_TILE_ROWS] e^(m - m'), e^(m_c - m')
+    int32_t *keys;      // [TK_TILE_ROWS] how many keys a row sees, from the first of its sequence
+} tk_attention_tile;
+
+typedef struct tk_attention_ops {
+    // query takes over dim elements at q as the tile's row.
+    void (*query)(const tk_attention_tile *t, int64_t row, const void *q);
+
+    // chunk adds keys key0 .. key0+63, whose K and V tiles lie at kv, to the state of rows row .. row+rows; each of them sees at
+    // least one of these keys. first: there is no state yet. next: where the walk goes on, to be fetched ahead, or kv.
+    void (*chunk)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t key0, const void *kv, int first, const void *next);
+
+    // merge adds a chunk's state (mc, lc in the tile, o its [rows][dimp]), which chunk(first) made, as chunk itself would have.
+    void (*merge)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o);
+
+    // store writes o / l of a row to out (dim elements), and m + ln l to lse if that is not NULL.
+    void (*store)(const tk_attention_tile *t, int64_t row, void *out, float *lse);
+
+    // pack writes n keys and values (row strides in elements) as keys offset .. offset+n of the tiles at kv.
+    void (*pack)(int64_t dim, int64_t n, int64_t offset, const void *k, int64_t ldk, const void *v, int64_t ldv, void *kv);
+} tk_attention_ops;
+
+typedef struct tk_attention_kernels {
+    tk_attention_ops f32, bf16;
+} tk_attention_kernels;
+
+#endif

@@ -1,0 +1,17 @@
+//go:build cgo
+
+package csrc
+
+// The sources are embedded so that an edit in any sub-folder rebuilds this package and its importers, and so that vendoring keeps
+// them; the bytes do not reach the binary.
+
+/*
+#cgo CFLAGS: -std=c17 -O3 -fvisibility=hidden -fno-strict-aliasing -pthread -Wall -Wextra -Werror
+#cgo LDFLAGS: -lm -lpthread
+#include "include/thinker.h"
+*/
+import "C"
+import "embed"
+
+//go:embed *.c *.h include/*.h simd/*.h
+var _ embed.FS

@@ -1,0 +1,26 @@
+// elementwise_kernels.h - ISA-dependent functions of fills, casts, norms, activations and RoPE. Pairs are [f32, bf16].
+#ifndef TK_ELEMENTWISE_KERNELS_H
+#define TK_ELEMENTWISE_KERNELS_H
+
+#include <stdint.h>
+
+#include "include/thinker.h"
+
+typedef struct tk_elementwise_kernels {
+    void (*copy)(const void *src, void *dst, int64_t bytes);
+    void (*fill[2])(void *x, int64_t n, float value);
+    void (*narrow)(const float *x, uint16_t *y, int64_t n);  // f32 to bf16
+    void (*widen)(const uint16_t *x, float *y, int64_t n);   // bf16 to f32
+    void (*add[2])(const void *a, const void *b, void *y, int64_t n);
+    void (*swiglu[2])(const void *gate, const void *up, void *y, int64_t n);
+    void (*gelu[2])(const void *x, void *y, int64_t n);
+    // One row; the return value is rstd.
+    float (*rmsnorm[2])(const void *x, const float *weight, void *y, int64_t cols, float eps);
+    // n angles at[axis] * inv_freq, and their largest magnitude in f32 bits; n cosines and sines.
+    uint32_t (*angles)(const float *at, const int32_t *axis, const float *inv_freq, float *angle, int64_t n);
+    void (*sincos)(const float *angle, float *cos, float *sin, int64_t n);
+    // One row of heads, in place; sign -1 turns back.
+    void (*rope[2])(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign);
+} tk_elementwise_kernels;
+
+#endif

@@ -1,0 +1,26 @@
+// kernels.h - the instruction-set dependent part of the cpu back-end: one tk_kernels for each ISA, filled by isa_*.c from the
+// headers in simd/, chosen when a context is opened.
+#ifndef TK_KERNELS_H
+#define TK_KERNELS_H
+
+#include "attention_kernels.h"
+#include "elementwise_kernels.h"
+#include "matmul_kernels.h"
+#include "probe_kernels.h"
+#include "vocab_kernels.h"
+
+typedef struct tk_kernels {
+    uint32_t isa;
+    tk_matmul_kernels matmul;
+    tk_probe_kernels probe;
+    tk_elementwise_kernels elementwise;
+    tk_attention_kernels attention;
+    tk_vocab_kernels vocab;
+} tk_kernels;
+
+extern const tk_kernels tk_kernels_scalar;
+#if defined(__x86_64__)
+extern const tk_kernels tk_kernels_avx2, tk_kernels_avx512, tk_kernels_avx512bf16;
+#endif
+
+#endif

@@ -1,0 +1,93 @@
+// matmul.c - y = x W^T: arguments, and blocks shared out over the pool.
+//
+// A job is a block of at most TK_MATMUL_ROWS rows by TK_MATMUL_PANELS panels, smaller where there are many threads, and the last
+// quarter of the panels goes out in small groups, so that no thread waits long for the last block. Row blocks of one group of panels are
+// consecutive jobs: its weights come from memory once.
+#include "packed.h"
+
+enum { TILE_ROWS = 12 };  // rows of the largest tile: blocks are cut between tiles
+
+typedef struct matmul_job {
+    const tk_matmul_args *a;
+    const tk_matmul_kernels *kernels;
+    int threads;
+    int64_t panels, tiles;           // of y
+    int64_t blocks;                  // row blocks
+    int64_t large, group, subgroup;  // the first `large` panels go in groups of `group`, the others of `subgroup`
+} matmul_job;
+
+static void matmul_plan(matmul_job *p)
+{
+    const int threads = p->threads;
+    p->group = p->tiles > 4 ? TK_MATMUL_PANELS : TK_MATMUL_PANELS / 2;  // few rows stage fast, and then a small working set pays
+    while (p->group > 1 && p->panels < 4 * threads * p->group) p->group /= 2;
+    p->subgroup = p->group >= 4 ? p->group / 4 : 1;
+    p->large = threads == 1 ? p->panels : p->panels * 3 / 4 / p->group * p->group;
+    p->blocks = tk_ceil_div(p->tiles, TK_MATMUL_ROWS / TILE_ROWS);
+    while (p->blocks < p->tiles && p->blocks * tk_ceil_div(p->panels, p->group) < 4 * threads) p->blocks++;
+}
+
+static int64_t matmul_jobs(const matmul_job *p)
+{
+    return p->blocks * (tk_ceil_div(p->large, p->group) + tk_ceil_div(p->panels - p->large, p->subgroup));
+}
+
+// The first panel of a job's group; beyond the last job, that of the last.
+static int64_t matmul_panel(const matmul_job *p, int64_t job)
+{
+    const int64_t groups = tk_ceil_div(p->large, p->group), last = matmul_jobs(p) - 1, g = (job < last ? job : last) / p->blocks;
+    return g < groups ? g * p->group : p->large + (g - groups) * p->subgroup;
+}
+
+static void matmul_run(void *arg, int64_t job, int thread)
+{
+    (void)thread;
+    const matmul_job *p = arg;
+    const tk_matmul_args *a = p->a;
+    const int64_t block = job % p->blocks, panel = matmul_panel(p, job), width = panel < p->large ? p->group : p->subgroup;
+    const int64_t panel_end = panel + width < p->panels ? panel + width : p->panels;
+    const int64_t row = block * p->tiles / p->blocks * TILE_ROWS, row_end = (block + 1) * p->tiles / p->blocks * TILE_ROWS;
+    const int64_t col = panel * TK_PANEL, col_end = panel_end * TK_PANEL < a->n ? panel_end * TK_PANEL : a->n;
+    const int64_t bytes = tk_dtype_bytes(a->dtype), bytes_y = tk_dtype_bytes(a->dtype_y), lanes = tk_panel_lanes(a->dtype, a->k);
+    tk_matmul_block b = {
+        .dtype = a->dtype,
+        .dtype_y = a->dtype_y,
+        .m = (row_end < a->m ? row_end : a->m) - row,
+        .n = col_end - col,
+        .k = a->k,
+        .x = TK_PTR(char, a->x) + row * a->ldx * bytes,
+        .w = TK_PTR(uint32_t, a->w) + panel * lanes,
+        .after = TK_PTR(uint32_t, a->w) + matmul_panel(p, job + p->threads) * lanes,
+        .bias = a->bias ? TK_PTR(float, a->bias) + col : NULL,
+        .residual = a->residual ? TK_PTR(char, a->residual) + (row * a->ldr + col) * bytes_y : NULL,
+        .y = TK_PTR(char, a->y) + (row * a->ldy + col) * bytes_y,
+        .ldx = a->ldx,
+        .ldr = a->ldr,
+        .ldy = a->ldy,
+    };
+    p->kernels->block(&b);
+}
+
+int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
+{
+    TK_ENTER("matmul");
+    TK_REQUIRE_DTYPE("matmul", a->dtype);
+    TK_REQUIRE(a->dtype_y == a->dtype || a->dtype_y == TK_F32, "matmul: dtype_y is %u, neither dtype (%u) nor f32", a->dtype_y, a->dtype);
+    TK_TRY(tk_check_product(err, "matmul", a->m, a->n, a->k));
+    TK_TRY(tk_check_packed(err, "matmul", "w", a->w, a->dtype, a->n, a->k));
+    TK_TRY(tk_check_matrix(err, "matmul", "x", a->x, a->m, a->k, a->ldx, tk_dtype_bytes(a->dtype)));
+    TK_TRY(tk_check_matrix(err, "matmul", "y", a->y, a->m, a->n, a->ldy, tk_dtype_bytes(a->dtype_y)));
+    if (a->bias) TK_TRY(tk_check_vector(err, "matmul", "bias", a->bias, a->n, 4));
+    if (a->residual) TK_TRY(tk_check_matrix(err, "matmul", "residual", a->residual, a->m, a->n, a->ldr, tk_dtype_bytes(a->dtype_y)));
+    if (a->m == 0) return TK_OK;
+    matmul_job p = {
+        .a = a,
+        .kernels = &cx->kernels->matmul,
+        .threads = tk_pool_threads(cx->pool),
+        .panels = tk_ceil_div(a->n, TK_PANEL),
+        .tiles = tk_ceil_div(a->m, TILE_ROWS),
+    };
+    matmul_plan(&p);
+    tk_pool_run(cx->pool, matmul_jobs(&p), matmul_run, &p);
+    return TK_OK;
+}

@@ -1,0 +1,75 @@
+// elementwise.h - copy, fill, cast, add, and the table of the elementwise kernels, for one ISA.
+//
+// All are bound by memory: their floor is the bytes read and written.
+#include "dtype.h"
+#include "gelu.h"
+#include "rmsnorm.h"
+#include "rope.h"
+#include "swiglu.h"
+
+// copy: rows of some KB are copied here, since memcpy's choice above that (rep movsb) is slower than the caches.
+static void TK_SIMD(copy)(const void *src, void *dst, int64_t bytes)
+{
+    const char *s = src;
+    char *d = dst;
+    enum { STEP = 4 * VL * 4 };
+    for (; bytes >= STEP; bytes -= STEP, s += STEP, d += STEP) {
+        vf x[4];
+        memcpy(x, s, STEP);
+        memcpy(d, x, STEP);
+    }
+    memcpy(d, s, (size_t)bytes);
+}
+
+static void TK_SIMD(fill_f32)(void *xv, int64_t n, float value)
+{
+    float *x = xv;
+    for (int64_t i = 0; i < n; i++) x[i] = value;
+}
+
+static void TK_SIMD(fill_bf16)(void *xv, int64_t n, float value)
+{
+    uint16_t *x = xv, h = f32_to_bf16(value);
+    for (int64_t i = 0; i < n; i++) x[i] = h;
+}
+
+// narrow is exact for every input, bf16's denormals included, which the conversion instruction flushes: a bf16 value that went
+// through f32 comes back as it was.
+static void TK_SIMD(narrow)(const float *x, uint16_t *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = f32_to_bf16(x[i]);
+}
+
+static void TK_SIMD(widen)(const uint16_t *x, float *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL) v_store(y + i, v_load_bf16(x + i));
+    if (i < n) v_storen(y + i, v_loadn_bf16(x + i, n - i), n - i);
+}
+
+#define ADD_ROW(T, type)                                                                                          \
+    static void TK_SIMD(add_##T)(const void *av, const void *bv, void *yv, int64_t n)                            \
+    {                                                                                                             \
+        const type *a = av, *b = bv;                                                                              \
+        type *y = yv;                                                                                             \
+        int64_t i = 0;                                                                                            \
+        for (; i + VL <= n; i += VL) v_put_##T(y + i, v_add(v_get_##T(a + i), v_get_##T(b + i)));                 \
+        if (i < n) v_putn_##T(y + i, v_add(v_getn_##T(a + i, n - i), v_getn_##T(b + i, n - i)), n - i);           \
+    }
+
+ADD_ROW(f32, float)
+ADD_ROW(bf16, uint16_t)
+
+static const tk_elementwise_kernels TK_SIMD(elementwise_kernels) = {
+    .copy = TK_SIMD(copy),
+    .fill = {TK_SIMD(fill_f32), TK_SIMD(fill_bf16)},
+    .narrow = TK_SIMD(narrow),
+    .widen = TK_SIMD(widen),
+    .add = {TK_SIMD(add_f32), TK_SIMD(add_bf16)},
+    .swiglu = {TK_SIMD(swiglu_f32), TK_SIMD(swiglu_bf16)},
+    .gelu = {TK_SIMD(gelu_f32), TK_SIMD(gelu_bf16)},
+    .rmsnorm = {TK_SIMD(rmsnorm_f32), TK_SIMD(rmsnorm_bf16)},
+    .angles = TK_SIMD(angles),
+    .sincos = TK_SIMD(sincos),
+    .rope = {TK_SIMD(rope_f32), TK_SIMD(rope_bf16)},
+};

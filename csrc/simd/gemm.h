@@ -1,0 +1,272 @@
+// gemm.h - the one microkernel: rows of activations times packed lanes.
+//
+//     gemm_T(m, n, k, a, lda, b, ldb, c, ldc, accumulate)          C[m, n] (+)= A[m, k] B, T = bf16 or f32
+//     gemm_panels_T(m, panels, k, a, lda, w, after, c, ldc, accumulate)   C[m, 32 panels] (+)= A[m, k] W^T, W packed, panels contiguous
+//
+// A is row-major (f32 or bf16, row stride lda elements), B is [ksteps][ldb] lanes of which the first n (a multiple of 16) are
+// used, and C is f32, row stride ldc. Every C element is one accumulator, k steps in increasing order, so its bits depend on
+// neither m nor n nor the tile that it falls into; accumulate continues from what C holds, which leaves the bits of one long sum.
+// An odd k (bf16) reads one element of A in its last step, never one beyond the row.
+//
+// Used by matmul and logprob (panels) and attention (B a KV tile: K with ldb = TK_CHUNK, V with ldb = dimp).
+//
+// A tile is mr rows by nv vectors of columns: 12 x 2 of the 32 AVX-512 registers, 6 x 2 of 16. Few rows take more columns instead
+// (1 x 8: four panels in flight), so that there are accumulators enough to hide the latency of a product. The rows of a tile are
+// staged first: copied (or, where the ISA has no bf16 dot product, widened to f32) into an array of fixed stride, some 25 KB, that
+// lives in L1 while B streams past. It costs 1 / (columns / 16) of a product a lane, makes every row's address a constant offset,
+// and frees the rows of strides near a multiple of 4 KB from evicting one another.
+//
+// Floor: 2 m n k FLOP at the dot-product (f32: FMA) peak, or the bytes of B at the read bandwidth, whichever is later.
+#ifndef TK_SIMD_GEMM_H
+#define TK_SIMD_GEMM_H
+
+#include "vec.h"
+
+// GEMM_TILES lists the tiles: X(rows, log2 of the vectors).
+#define GEMM_TILES_4(X, mr) X(mr, 0) X(mr, 1) X(mr, 2) X(mr, 3)
+#define GEMM_TILES_3(X, mr) X(mr, 0) X(mr, 1) X(mr, 2)
+#define GEMM_TILES_2(X, mr) X(mr, 0) X(mr, 1)
+#if TK_ISA_LEVEL >= 3
+enum { GEMM_MR = 12, GEMM_ROWS_8 = 2, GEMM_ROWS_4 = 6 };  // most rows of a tile; of one of 8 vectors; of one of 4
+#define GEMM_TILES(X)                                                                                                     \
+    GEMM_TILES_4(X, 1) GEMM_TILES_4(X, 2) GEMM_TILES_3(X, 3) GEMM_TILES_3(X, 4) GEMM_TILES_3(X, 5) GEMM_TILES_3(X, 6)     \
+    GEMM_TILES_2(X, 7) GEMM_TILES_2(X, 8) GEMM_TILES_2(X, 9) GEMM_TILES_2(X, 10) GEMM_TILES_2(X, 11) GEMM_TILES_2(X, 12)
+#elif TK_ISA_LEVEL == 2
+enum { GEMM_MR = 6, GEMM_ROWS_8 = 1, GEMM_ROWS_4 = 2 };
+#define GEMM_TILES(X)                                                                                                     \
+    GEMM_TILES_4(X, 1) GEMM_TILES_3(X, 2) GEMM_TILES_2(X, 3) GEMM_TILES_2(X, 4) GEMM_TILES_2(X, 5) GEMM_TILES_2(X, 6)
+#else
+enum { GEMM_MR = 4, GEMM_ROWS_8 = 1, GEMM_ROWS_4 = 2 };
+#define GEMM_TILES(X) GEMM_TILES_4(X, 1) GEMM_TILES_3(X, 2) GEMM_TILES_2(X, 3) GEMM_TILES_2(X, 4)
+#endif
+
+enum {
+    GEMM_STAGE = 6336,  // words of staged rows: 12 rows of 528
+    GEMM_NEAR = 16,     // steps that B is prefetched ahead into L1,
+    GEMM_FAR = 32,      // and into L2 when nothing has brought it there before
+};
+
+// The kinds of product. GEMM_WIDE is GEMM_DOT in two FMAs: rows staged as f32, two words a step, and B's halves widened in register.
+enum {
+    GEMM_F32,
+    GEMM_DOT,
+    GEMM_WIDE,
+    GEMM_BF16 = TK_ISA_LEVEL >= 4 ? GEMM_DOT : GEMM_WIDE,
+};
+
+// gemm_run is what a tile works on: its staged rows, and the lanes of its first column.
+typedef struct gemm_run {
+    const uint32_t *a;
+    long steps;
+    const uint32_t *b, *next;  // next: the lanes that the caller needs after these
+    const uint32_t *far;       // the lanes to bring into L2 meanwhile,
+    long far_step;             // how many of each 32 a step
+    long ldb, group;           // lanes from one step to the next; from one 32 columns to the next
+    float *c;
+    long ldc;
+    int accumulate;
+} gemm_run;
+
+// The stride in words of a staged row: what the stage divided by the rows holds, in an odd number of lines.
+TK_INLINE long gemm_stride(int mr)
+{
+    int lines = GEMM_STAGE / mr / 16;
+    return 16 * (lines - 1 + lines % 2);
+}
+
+// The most steps that a staged row holds.
+TK_INLINE long gemm_steps(int kind, int mr) { return gemm_stride(mr) / (kind == GEMM_WIDE ? 2 : 1); }
+
+TK_INLINE float gemm_word(const uint32_t *p)
+{
+    float f;
+    memcpy(&f, p, 4);
+    return f;
+}
+
+TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_run *r)
+{
+    const uint32_t *a = r->a, *b = r->b, *far = r->far;
+    const long far_step = r->far_step, stride = gemm_stride(mr), steps = r->steps, ldb = r->ldb, group = r->group;
+    vf acc[GEMM_MR][8];
+#pragma GCC unroll 12
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j++) acc[i][j] = r->accumulate ? v_load(r->c + i * r->ldc + j * VL) : v_zero();
+
+    // The last steps prefetch the start of the next lanes.
+    long s = 0, turn = steps > GEMM_NEAR ? steps - GEMM_NEAR : 0;
+    for (int part = 0; part < 2; part++) {
+        const long end = part ? steps : turn;
+        const uint32_t *near = part ? r->next : b + GEMM_NEAR * ldb;
+        for (; s < end; s++, near += ldb, far += far_step) {
+            const uint32_t *bs = b + s * ldb;
+#pragma GCC unroll 8
+            for (int j = 0; j < nv; j++)
+                if (j * VL % 16 == 0) __builtin_prefetch(near + j * VL / 32 * group + j * VL % 32, 0, 3);
+#pragma GCC unroll 8
+            for (int j = 0; j < nv; j++)
+                if (j * VL % 32 == 0 || (j * VL % 16 == 0 && far_step > 16)) __builtin_prefetch(far + j * VL / 32 * group + j * VL % 32, 0, 2);
+            vi bv[8];
+#pragma GCC unroll 8
+            for (int j = 0; j < nv; j++) bv[j] = v_lanes(bs + j * VL / 32 * group + j * VL % 32);
+            if (kind == GEMM_WIDE) {
+                vf half[8];
+#pragma GCC unroll 8
+                for (int j = 0; j < nv; j++) half[j] = v_low_bf16(bv[j]);
+#pragma GCC unroll 12
+                for (int i = 0; i < mr; i++) {
+                    vf av = v_set1(gemm_word(a + i * stride + 2 * s));
+#pragma GCC unroll 8
+                    for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, half[j], acc[i][j]);
+                }
+#pragma GCC unroll 8
+                for (int j = 0; j < nv; j++) half[j] = v_high_bf16(bv[j]);
+#pragma GCC unroll 12
+                for (int i = 0; i < mr; i++) {
+                    vf av = v_set1(gemm_word(a + i * stride + 2 * s + 1));
+#pragma GCC unroll 8
+                    for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, half[j], acc[i][j]);
+                }
+            } else if (kind == GEMM_DOT) {
+#pragma GCC unroll 12
+                for (int i = 0; i < mr; i++) {
+                    vi av = v_lane1(a[i * stride + s]);
+#pragma GCC unroll 8
+                    for (int j = 0; j < nv; j++) acc[i][j] = v_dot(acc[i][j], av, bv[j]);
+                }
+            } else {
+#pragma GCC unroll 12
+                for (int i = 0; i < mr; i++) {
+                    vf av = v_set1(gemm_word(a + i * stride + s));
+#pragma GCC unroll 8
+                    for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, v_as_f32(bv[j]), acc[i][j]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j++) v_store(r->c + i * r->ldc + j * VL, acc[i][j]);
+}
+
+typedef void (*gemm_tile_fn)(const gemm_run *r);
+
+#define GEMM_DEFINE(mr, lognv)                                                                                                       \
+    static __attribute__((noinline)) void gemm_f32_##mr##_##lognv(const gemm_run *r) { gemm_tile(GEMM_F32, mr, 1 << lognv, r); }     \
+    static __attribute__((noinline)) void gemm_bf16_##mr##_##lognv(const gemm_run *r) { gemm_tile(GEMM_BF16, mr, 1 << lognv, r); }
+GEMM_TILES(GEMM_DEFINE)
+#undef GEMM_DEFINE
+
+static const gemm_tile_fn gemm_tiles_f32[GEMM_MR + 1][4] = {
+#define GEMM_ENTRY(mr, lognv) [mr][lognv] = gemm_f32_##mr##_##lognv,
+    GEMM_TILES(GEMM_ENTRY)
+#undef GEMM_ENTRY
+};
+static const gemm_tile_fn gemm_tiles_bf16[GEMM_MR + 1][4] = {
+#define GEMM_ENTRY(mr, lognv) [mr][lognv] = gemm_bf16_##mr##_##lognv,
+    GEMM_TILES(GEMM_ENTRY)
+#undef GEMM_ENTRY
+};
+
+// gemm_stage copies n elements of each of mr rows into the stage; an odd bf16 gets a zero for its other half.
+TK_INLINE void gemm_stage(int kind, int mr, long n, const void *a, long lda, uint32_t *stage)
+{
+    long stride = gemm_stride(mr);
+    for (int i = 0; i < mr; i++, stage += stride) {
+        if (kind == GEMM_F32) {
+            memcpy(stage, (const float *)a + i * lda, (size_t)n * 4);
+        } else if (kind == GEMM_DOT) {
+            const uint16_t *row = (const uint16_t *)a + i * lda;
+            memcpy(stage, row, (size_t)(n / 2) * 4);
+            if (n % 2) stage[n / 2] = row[n - 1];
+        } else {
+            const uint16_t *row = (const uint16_t *)a + i * lda;
+            float *wide = (float *)stage;
+            long s = 0;
+            for (; s + VL <= n; s += VL) v_store(wide + s, v_load_bf16(row + s));
+            for (; s < n; s++) wide[s] = bf16_to_f32(row[s]);
+            if (n % 2) wide[n] = 0;
+        }
+    }
+}
+
+// gemm_columns does `vectors` vectors of columns of the staged rows. r is set to the first column and is left at the last; after
+// is what the caller needs next, far what column 0 brings into L2, laid out as B's.
+TK_INLINE void gemm_columns(int kind, int mr, int widest, long vectors, gemm_run *r, const uint32_t *after, const uint32_t *far)
+{
+    const gemm_tile_fn *tiles = kind == GEMM_F32 ? gemm_tiles_f32[mr] : gemm_tiles_bf16[mr];
+    const uint32_t *b = r->b;
+    float *c = r->c;
+    for (long j = 0; j < vectors;) {
+        int log = widest;
+        while (j + (1L << log) > vectors) log--;
+        const long end = j + (1L << log), here = j * VL / 32 * r->group + j * VL % 32, there = end * VL / 32 * r->group + end * VL % 32;
+        r->b = b + here;
+        r->c = c + j * VL;
+        r->next = end < vectors ? b + there : after;
+        r->far = far + here;
+        tiles[log](r);
+        j = end;
+    }
+}
+
+// gemm_block does all of C. The rows are shared out evenly among as few tiles as hold them, K among as few chunks as the stage
+// takes; a chunk of B stays in L2 while the tiles pass over it, each bringing in its share of the chunk that follows. after: the lanes that
+// the caller needs when this is done, laid out as B's.
+TK_INLINE void gemm_block(int kind, long m, long n, long k, const void *a, long lda, const uint32_t *b, long ldb, long group,
+                          const uint32_t *after, float *c, long ldc, int accumulate)
+{
+    const long depth = kind == GEMM_F32 ? 1 : 2, bytes = kind == GEMM_F32 ? 4 : 2, steps = (k + depth - 1) / depth;
+    const long tiles = (m + GEMM_MR - 1) / GEMM_MR;
+    if (tiles == 0) return;
+    const int most = (int)((m + tiles - 1) / tiles), widest = tiles > 1 || most > GEMM_ROWS_4 ? 1 : most > GEMM_ROWS_8 ? 2 : 3;
+    const long chunks = (steps + gemm_steps(kind, most) - 1) / gemm_steps(kind, most), chunk = chunks ? (steps + chunks - 1) / chunks : 0;
+    const long far_step = (ldb + tiles - 1) / tiles;
+    _Alignas(64) uint32_t stage[GEMM_STAGE];
+    long s = 0;
+    do {
+        const long count = steps - s < chunk ? steps - s : chunk;
+        const long elements = (s + count) * depth <= k ? count * depth : k - s * depth;
+        const uint32_t *here = b + s * ldb, *following = s + count < steps ? here + count * ldb : after;
+        long row = 0;
+        for (long t = 0; t < tiles; t++) {
+            const int mr = (int)((m - row) / (tiles - t));
+            gemm_stage(kind, mr, elements, (const char *)a + (row * lda + s * depth) * bytes, lda, stage);
+            gemm_run r = {
+                .a = stage,
+                .steps = count,
+                .b = here,
+                .far_step = far_step,
+                .ldb = ldb,
+                .group = group,
+                .c = c + row * ldc,
+                .ldc = ldc,
+                .accumulate = accumulate || s > 0,
+            };
+            gemm_columns(kind, mr, widest, n / VL, &r, t + 1 < tiles ? here : following, tiles > 1 ? following + t * count * far_step : here + GEMM_FAR * ldb);
+            row += mr;
+        }
+        s += count;
+    } while (s < steps);
+}
+
+#define GEMM_DEFINE(T, type, kind)                                                                                                   \
+    static __attribute__((unused, noinline)) void TK_SIMD(gemm_##T)(long m, long n, long k, const type *a, long lda,                \
+                                                                    const uint32_t *b, long ldb, float *c, long ldc, int accumulate) \
+    {                                                                                                                                \
+        gemm_block(kind, m, n, k, a, lda, b, ldb, 32, b + ldb * (kind == GEMM_F32 ? k : (k + 1) / 2), c, ldc, accumulate);           \
+    }                                                                                                                                \
+    static __attribute__((unused, noinline)) void TK_SIMD(gemm_panels_##T)(long m, long panels, long k, const type *a, long lda,     \
+                                                                           const uint32_t *w, const uint32_t *after, float *c,       \
+                                                                           long ldc, int accumulate)                                 \
+    {                                                                                                                                \
+        const long lanes = 32 * (kind == GEMM_F32 ? k : (k + 1) / 2);                                                                \
+        gemm_block(kind, m, 32 * panels, k, a, lda, w, 32, lanes, after ? after : w + panels * lanes, c, ldc, accumulate);           \
+    }
+GEMM_DEFINE(bf16, uint16_t, GEMM_BF16)
+GEMM_DEFINE(f32, float, GEMM_F32)
+#undef GEMM_DEFINE
+
+#endif

@@ -1,0 +1,56 @@
+// matmul.h - a block of matmul's output, for one ISA.
+//
+// y[m, n] = dtype_y(x[m, k] W^T + bias + residual). The f32 sums of the block are accumulated in a scratch array by gemm.h, then
+// get their epilogue in one pass while they are in L2 (of few rows: in L1), about m n of the block's m n k steps.
+#include "gemm.h"
+#include "pack.h"
+
+TK_INLINE void matmul_finish(const int narrow, const tk_matmul_block *b, const float *sums, long lds)
+{
+    for (long i = 0; i < b->m; i++, sums += lds) {
+        float *y32 = (float *)b->y + i * b->ldy;
+        uint16_t *y16 = (uint16_t *)b->y + i * b->ldy;
+        const float *r32 = b->residual ? (const float *)b->residual + i * b->ldr : NULL;
+        const uint16_t *r16 = b->residual ? (const uint16_t *)b->residual + i * b->ldr : NULL;
+        for (long j = 0; j < b->n; j += VL) {
+            const long left = b->n - j;
+            vf v = v_load(sums + j);
+            if (left >= VL) {
+                if (b->bias) v = v_add(v, v_load(b->bias + j));
+                if (b->residual) v = v_add(v, narrow ? v_load_bf16(r16 + j) : v_load(r32 + j));
+                if (narrow) v_store_bf16(y16 + j, v);
+                else v_store(y32 + j, v);
+            } else {
+                if (b->bias) v = v_add(v, v_loadn(b->bias + j, left));
+                if (b->residual) v = v_add(v, narrow ? v_loadn_bf16(r16 + j, left) : v_loadn(r32 + j, left));
+                if (narrow) v_storen_bf16(y16 + j, v, left);
+                else v_storen(y32 + j, v, left);
+            }
+        }
+    }
+}
+
+static void TK_SIMD(matmul_block)(const tk_matmul_block *b)
+{
+    enum { LDS = TK_MATMUL_PANELS * TK_PANEL };
+    _Alignas(64) float sums[TK_MATMUL_ROWS * LDS];
+    const long panels = (b->n + TK_PANEL - 1) / TK_PANEL;
+    if (b->dtype == TK_BF16) TK_SIMD(gemm_panels_bf16)(b->m, panels, b->k, b->x, b->ldx, b->w, b->after, sums, LDS, 0);
+    else TK_SIMD(gemm_panels_f32)(b->m, panels, b->k, b->x, b->ldx, b->w, b->after, sums, LDS, 0);
+    if (b->dtype_y == TK_BF16) matmul_finish(1, b, sums, LDS);
+    else matmul_finish(0, b, sums, LDS);
+}
+
+static void TK_SIMD(matmul_narrow)(const float *x, uint16_t *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL) v_store_bf16(y + i, v_load(x + i));
+    if (i < n) v_storen_bf16(y + i, v_loadn(x + i, n - i), n - i);
+}
+
+static const tk_matmul_kernels TK_SIMD(matmul_kernels) = {
+    .block = TK_SIMD(matmul_block),
+    .pack = TK_SIMD(pack_panel),
+    .unpack = TK_SIMD(unpack_panel),
+    .narrow = TK_SIMD(matmul_narrow),
+};

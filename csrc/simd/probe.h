@@ -1,0 +1,84 @@
+// probe.h - the probes of the machine's ceilings, for one ISA.
+//
+// The arithmetic loops touch no memory and keep enough accumulators in registers to hide a product's latency. In an FMA the accumulator
+// is a factor, lest a compiler without FMA take a constant product out of the loop. Where the ISA has no bf16 dot product, its peak
+// is that of the two FMAs that stand for it, without widening the operands. read goes through four streams with prefetch, as
+// gemm.h reads panels. copy uses ordinary stores, as ops do whose results are read next: each line that it writes is fetched first,
+// which the bytes reported do not count.
+#include "vec.h"
+
+enum { PROBE_ACCUMULATORS = TK_ISA_LEVEL >= 3 ? 24 : 12 };
+
+#define PROBE_LOOP(name, flops, product)                                                               \
+    static double TK_SIMD(name)(uint64_t iterations, float x, float *sink)                             \
+    {                                                                                                  \
+        vf acc[PROBE_ACCUMULATORS], v = v_set1(x), w = v_set1(0.5f * x);                               \
+        for (int i = 0; i < PROBE_ACCUMULATORS; i++) acc[i] = v_set1((float)i);                        \
+        for (uint64_t n = 0; n < iterations; n++) {                                                    \
+            _Pragma("GCC unroll 24") for (int i = 0; i < PROBE_ACCUMULATORS; i++) acc[i] = product;    \
+        }                                                                                              \
+        for (int i = 1; i < PROBE_ACCUMULATORS; i++) acc[0] = v_add(acc[0], acc[i]);                   \
+        *sink = v_hsum(acc[0]);                                                                        \
+        return (double)iterations * PROBE_ACCUMULATORS * VL * flops;                                   \
+    }
+
+// The bits of x as lanes: two bf16 each.
+TK_INLINE vi probe_lanes(vf x)
+{
+    uint32_t lanes[VL];
+    v_store((float *)lanes, x);
+    return v_lanes(lanes);
+}
+
+PROBE_LOOP(probe_fma_f32, 2, v_fma(acc[i], v, w))
+#if TK_ISA_LEVEL >= 4
+PROBE_LOOP(probe_dot_bf16, 4, v_dot(acc[i], probe_lanes(v), probe_lanes(w)))
+#else
+PROBE_LOOP(probe_dot_bf16, 4, v_fma(v_fma(acc[i], v, w), v, w))
+#endif
+
+enum { PROBE_STREAMS = 4, PROBE_AHEAD = 4096 };
+
+static void TK_SIMD(probe_read)(const char *p, uint64_t bytes, float *sink)
+{
+    const uint64_t stream = bytes / (PROBE_STREAMS * 128) * 128;
+    vi acc[2 * PROBE_STREAMS];
+    for (int i = 0; i < 2 * PROBE_STREAMS; i++) acc[i] = v_lane1(0);
+    for (uint64_t o = 0; o < stream; o += 128) {
+#pragma GCC unroll 4
+        for (int s = 0; s < PROBE_STREAMS; s++) {
+            const char *at = p + (uint64_t)s * stream + o;
+            __builtin_prefetch(at + PROBE_AHEAD, 0, 2);
+            __builtin_prefetch(at + PROBE_AHEAD + 64, 0, 2);
+#pragma GCC unroll 8
+            for (int v = 0; v < 32 / VL; v++) acc[2 * s + v % 2] ^= v_lanes((const uint32_t *)(at + 4 * VL * v));
+        }
+    }
+    for (int i = 1; i < 2 * PROBE_STREAMS; i++) acc[0] ^= acc[i];
+    float lanes[VL], sum = 0;
+    v_store(lanes, v_as_f32(acc[0]));
+    for (int i = 0; i < VL; i++) sum += lanes[i];
+    for (uint64_t o = PROBE_STREAMS * stream; o < bytes; o++) sum += (float)p[o];
+    *sink = sum;
+}
+
+static void TK_SIMD(probe_copy)(char *dst, const char *src, uint64_t bytes)
+{
+    uint64_t o = 0;
+    for (; o + 128 <= bytes; o += 128) {
+        __builtin_prefetch(src + o + PROBE_AHEAD, 0, 2);
+        __builtin_prefetch(src + o + PROBE_AHEAD + 64, 0, 2);
+        __builtin_prefetch(dst + o + PROBE_AHEAD, 1, 2);
+        __builtin_prefetch(dst + o + PROBE_AHEAD + 64, 1, 2);
+#pragma GCC unroll 8
+        for (int v = 0; v < 32 / VL; v++) v_store((float *)(dst + o + 4 * VL * v), v_load((const float *)(src + o + 4 * VL * v)));
+    }
+    for (; o < bytes; o++) dst[o] = src[o];
+}
+
+static const tk_probe_kernels TK_SIMD(probe_kernels) = {
+    .fma_f32 = TK_SIMD(probe_fma_f32),
+    .dot_bf16 = TK_SIMD(probe_dot_bf16),
+    .read = TK_SIMD(probe_read),
+    .copy = TK_SIMD(probe_copy),
+};

@@ -1,0 +1,15 @@
+// table.h - one ISA's tk_kernels, from the kernel headers. Included last by each isa_*.c.
+#include "attention.h"
+#include "elementwise.h"
+#include "matmul.h"
+#include "probe.h"
+#include "vocab.h"
+
+const tk_kernels TK_SIMD(tk_kernels) = {
+    .isa = TK_ISA_LEVEL,
+    .matmul = TK_SIMD(matmul_kernels),
+    .probe = TK_SIMD(probe_kernels),
+    .elementwise = TK_SIMD(elementwise_kernels),
+    .attention = TK_SIMD(attention_kernels),
+    .vocab = TK_SIMD(vocab_kernels),
+};

@@ -1,0 +1,74 @@
+// vocab.h - logits of a chunk, the selection of columns by their value, and the table of the vocabulary kernels, for one ISA.
+#include "gemm.h"
+#include "logsumexp.h"
+
+// Panels are done by eights: one eighth of a megabyte of weights each at k = 2048 in bf16, so that a group stays in L2 while the
+// rows pass over it. Floor: 2 rows n k FLOP at the dot-product peak, or the weights at the read bandwidth.
+#define VOCAB_LOGITS(T, type, lanes_of_k)                                                                                        \
+    static void TK_SIMD(vocab_logits_##T)(const void *x, int64_t rows, int64_t ldx, int64_t k, const uint32_t *w, int64_t panels, \
+                                          float *z, int64_t ldz)                                                                 \
+    {                                                                                                                            \
+        enum { GROUP = 8 };                                                                                                      \
+        const int64_t lanes = TK_PANEL * (lanes_of_k);                                                                           \
+        for (int64_t p = 0; p < panels; p += GROUP)                                                                              \
+            TK_SIMD(gemm_panels_##T)(rows, panels - p < GROUP ? panels - p : GROUP, k, x, ldx, w + p * lanes, z + p * TK_PANEL, ldz, 0); \
+    }
+
+VOCAB_LOGITS(f32, float, k)
+VOCAB_LOGITS(bf16, uint16_t, (k + 1) / 2)
+
+static void TK_SIMD(vocab_select)(const tk_vocab_chunk *c, float max, float lo, float hi, float least, uint32_t *bits, float *z,
+                                  uint32_t *order, float *e)
+{
+    vf m = v_set1(max), low = v_set1(lo), high = v_set1(hi), few = v_set1(least);
+    for (int64_t j = 0; j < c->width; j += 32) {
+        uint32_t in = 0;
+        vf x[VOCAB_NV];
+#pragma GCC unroll 8
+        for (int v = 0; v < VOCAB_NV; v++) {
+            x[v] = vocab_load(c, j, v, c->width - j >= 32);
+            in |= (v_lt_bits(x[v], high) & ~v_lt_bits(x[v], low)) << (v * VL);
+        }
+        bits[j / 32] = in &= vocab_bits(c, j);
+        if (z && in)
+#pragma GCC unroll 8
+            for (int v = 0; v < VOCAB_NV; v++) v_store(z + j + v * VL, x[v]);
+        if (order && in) {
+            float plain[32];
+#pragma GCC unroll 8
+            for (int v = 0; v < VOCAB_NV; v++) v_store(plain + v * VL, v_add(x[v], v_zero()));  // -0 + 0 is 0
+            for (int l = 0; l < 32; l++) {
+                uint32_t u;
+                memcpy(&u, plain + l, 4);
+                order[j + l] = u ^ ((0 - (u >> 31)) | 0x80000000u);
+            }
+        }
+        if (!e) continue;
+#pragma GCC unroll 8
+        for (int v = 0; v < VOCAB_NV; v++) {
+            vf y = v_zero();
+            if (in) {
+                y = v_expneg(v_sub(m, x[v]));
+                y = v_keep(in >> (v * VL), v_select_lt(y, few, v_zero(), y), v_zero());
+            }
+            v_store(e + j + v * VL, y);
+        }
+    }
+}
+
+static double TK_SIMD(vocab_sum)(const float *e, int64_t n)
+{
+    double lane[16] = {0};
+    for (int64_t j = 0; j < n; j += 16)
+        for (int l = 0; l < 16; l++) lane[l] += (double)e[j + l];
+    for (int w = 8; w > 0; w /= 2)
+        for (int l = 0; l < w; l++) lane[l] += lane[l + w];
+    return lane[0];
+}
+
+static const tk_vocab_kernels TK_SIMD(vocab_kernels) = {
+    .logits = {TK_SIMD(vocab_logits_f32), TK_SIMD(vocab_logits_bf16)},
+    .fold = TK_SIMD(vocab_fold),
+    .select = TK_SIMD(vocab_select),
+    .sum = TK_SIMD(vocab_sum),
+};
