@@ -35,7 +35,7 @@ func benchTexts(b *testing.B) map[string]string {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	tok := load(b, testdata.Path(b, "qwen2.5-vl-3b"))
+	tok := released(b)
 	for name, text := range benchTexts(b) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
@@ -48,7 +48,7 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	tok := load(b, testdata.Path(b, "qwen2.5-vl-3b"))
+	tok := released(b)
 	for name, text := range benchTexts(b) {
 		ids := tok.Encode(text)
 		b.Run(name, func(b *testing.B) {

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/thinker-vl/thinker/engine/internal/testdata"
 )
 
 // slowMerge merges as the definition says, one pair after a search of all.
@@ -33,7 +31,7 @@ func slowMerge(t *Tokenizer, word string) []int32 {
 
 func TestMerge(t *testing.T) {
 	tokenizers := map[string]*Tokenizer{"mini": mini(t)}
-	t.Run("released", func(t *testing.T) { tokenizers["released"] = load(t, testdata.Path(t, "qwen2.5-vl-3b")) })
+	t.Run("released", func(t *testing.T) { tokenizers["released"] = released(t) })
 	alphabets := map[string]string{"few": "helowrd a", "one": "a", "text": "etaoin shrdlu'\n.,", "bytes": ""}
 	rng := rand.New(rand.NewPCG(7, 8))
 	for name, tok := range tokenizers {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +15,27 @@ import (
 func load(tb testing.TB, dir string) *Tokenizer {
 	tb.Helper()
 	t, err := Load(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return t
+}
+
+// loadReleased loads the released tokenizer once for all tests.
+var loadReleased = func() func(dir string) (*Tokenizer, error) {
+	var once sync.Once
+	var t *Tokenizer
+	var err error
+	return func(dir string) (*Tokenizer, error) {
+		once.Do(func() { t, err = Load(dir) })
+		return t, err
+	}
+}()
+
+// released returns the tokenizer of the released model.
+func released(tb testing.TB) *Tokenizer {
+	tb.Helper()
+	t, err := loadReleased(testdata.Path(tb, "qwen2.5-vl-3b"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,7 +73,7 @@ type goldenLine struct {
 }
 
 func TestGoldenIDs(t *testing.T) {
-	tok := load(t, testdata.Path(t, "qwen2.5-vl-3b"))
+	tok := released(t)
 	lines := readLines[goldenLine](t, testdata.Path(t, "golden", "tokenizer", "ids.jsonl"))
 	if len(lines) < 1496 {
 		t.Fatalf("only %d lines", len(lines))

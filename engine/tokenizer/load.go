@@ -238,7 +238,9 @@ func (b *builder) parseModel(model value) error {
 	return merges.array("model.merges", func(i int, v value) error {
 		parts = parts[:0]
 		if text, err := v.Text(); err == nil {
-			parts = append(parts, splitMerge(text)...)
+			if left, right, ok := splitMerge(text); ok {
+				parts = append(parts, left, right)
+			}
 		} else {
 			err := v.array("a merge", func(_ int, v value) error {
 				s, err := v.string("a token of a merge")

@@ -4,8 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/thinker-vl/thinker/engine/internal/testdata"
 )
 
 // vectors are published: the first three in Hugging Face transformers
@@ -85,7 +83,7 @@ var fragments = []struct {
 }
 
 func TestVectors(t *testing.T) {
-	tok := load(t, testdata.Path(t, "qwen2.5-vl-3b"))
+	tok := released(t)
 	for _, test := range vectors {
 		check(t, tok, test.text, test.ids)
 	}

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/thinker-vl/thinker/engine/internal/rawjson"
@@ -14,33 +13,25 @@ func (b *builder) parseMerges(f *file) error {
 	if err := f.checkUTF8(); err != nil {
 		return err
 	}
-	for offset := 0; offset < len(f.data); {
-		line := f.data[offset:]
-		if i := bytes.IndexByte(line, '\n'); i >= 0 {
-			line = line[:i]
+	start := 0
+	for line := range strings.Lines(string(f.data)) {
+		text := strings.Trim(line, " \t\r\n")
+		if text != "" && !(start == 0 && strings.HasPrefix(text, "#version")) {
+			left, right, ok := splitMerge(text)
+			if !ok {
+				return f.errorf(start, "%s is not a merge, want two tokens with a space between them", rawjson.Quote(text))
+			}
+			if err := b.addMerge(left, right); err != nil {
+				return f.errorf(start, "%w", err)
+			}
 		}
-		start := offset
-		offset += len(line) + 1
-		text := strings.Trim(string(line), " \t\r")
-		if text == "" || start == 0 && strings.HasPrefix(text, "#version") {
-			continue
-		}
-		parts := splitMerge(text)
-		if parts == nil {
-			return f.errorf(start, "%s is not a merge, want two tokens with a space between them", rawjson.Quote(text))
-		}
-		if err := b.addMerge(parts[0], parts[1]); err != nil {
-			return f.errorf(start, "%w", err)
-		}
+		start += len(line)
 	}
 	return nil
 }
 
-// splitMerge returns the two tokens of a merge, or nil if s is none.
-func splitMerge(s string) []string {
-	left, right, ok := strings.Cut(s, " ")
-	if !ok || left == "" || right == "" || strings.Contains(right, " ") {
-		return nil
-	}
-	return []string{left, right}
+// splitMerge returns the two tokens of a merge, which have one space between them.
+func splitMerge(s string) (left, right string, ok bool) {
+	left, right, _ = strings.Cut(s, " ")
+	return left, right, left != "" && right != "" && !strings.Contains(right, " ")
 }
