@@ -1,13 +1,30 @@
-// Package bench measures Thinker's kernels against the roofs of the machine that it runs on.
+// Package bench measures Thinker's kernels against the roofs of the machine that they run on.
 //
-//	go test -run '^$' -bench . ./bench                     every op, one thread and all
-//	go test -run '^$' -bench 'MatMul/.*m=240' ./bench      some
+// The cases are those that package optest tests. Every time is set against the op's floor: the FLOPs of its definition at the peak of
+// the instruction that does them, or every operand read or written once at the memory's bandwidth, whichever takes longer. Both come
+// from probes in the same process, next to the op in time, on the same threads.
 //
-// The cases are those marked Bench in the table of package optest, at the shapes of Qwen2.5-VL-3B, so what is timed is what is
-// tested. A figure is a share of the roof: the time that the machine's measured ceilings allow for the op's [optest.Work], over the
-// time that it took. [Roof] says how. The ceilings are probed in the same process, right before and after each case, since machines
-// are shared and their clocks move.
+//	go test -bench . ./bench                             # all kernels, one thread and all
+//	go test -bench 'MatMul/m=240' -count 6 ./bench       # for benchstat
+//	go test -bench . ./bench -args -isa avx2             # another instruction set
 //
-// Operands are cold: a case works through copies of them that together exceed the caches by far, so that a weight comes from
-// memory, as it does in a model whose other weights were read in between. They hold random numbers, never zeros.
+// # How a share is measured
+//
+// Machines are shared and clocks move, so a time alone means little. A measurement alternates: a stretch of calls, a short probe of the
+// op's roof, and so on; the share is the best stretch's speed over the best probe's. ns/op and GFLOP/s or GB/s are of the same calls,
+// on average. The metric's name says which roof it is a share of:
+//
+//	%dot    bf16 dot products        (FLOP/s; matmul, attention and the vocabulary in bf16)
+//	%fma    f32 multiply-adds        (FLOP/s; everything else)
+//	%read   reading memory           (bytes/s; ops that write less than a quarter of what they read)
+//	%copy   reading and writing it   (bytes/s; the others)
+//
+// # Cold memory
+//
+// Operands that hold floats lie in two arenas of random, non-zero numbers, one for what is read and one for what is written, each
+// larger than the last-level cache; every call takes the next place in them, so that weights, activations and pages come from memory
+// and not from a cache, as they do in a model whose layers follow one another. Indices and parameters, a few kilobytes, stay where they
+// are. Scratch memory is one region for all calls, as in the engine. An op that is limited by arithmetic pays for cold
+// operands too. A copy roof counts the bytes read and written, not the line that an ordinary store fetches first; an op that writes
+// with streaming stores may pass it.
 package bench

@@ -7,82 +7,59 @@ import (
 	"github.com/thinker-vl/thinker/binding/optest"
 )
 
-// Ceilings are what a device can do at most, measured: FLOP/s of the f32 FMA and the bf16 dot product from registers, bytes/s
-// read, and read plus written by a copy, over memory far larger than the caches.
-type Ceilings struct {
-	FMA, Dot, Read, Copy float64
-}
+// A Roof is what limits an op.
+type Roof uint8
 
-// better keeps the larger of each ceiling: noise only ever lowers a measurement.
-func (c Ceilings) better(o Ceilings) Ceilings {
-	return Ceilings{max(c.FMA, o.FMA), max(c.Dot, o.Dot), max(c.Read, o.Read), max(c.Copy, o.Copy)}
-}
+// The roofs, in the order of binding's ceilings.
+const (
+	RoofFMA  Roof = Roof(binding.CeilingFMA)  // f32 multiply-adds, FLOP/s
+	RoofDot  Roof = Roof(binding.CeilingDot)  // bf16 dot products, FLOP/s
+	RoofRead Roof = Roof(binding.CeilingRead) // bytes/s read
+	RoofCopy Roof = Roof(binding.CeilingCopy) // bytes/s read and written
+)
 
-// probe measures the ceilings once; memory is what Read and Copy go over.
-func probe(d *binding.Device, memory *binding.Buffer) (Ceilings, error) {
-	var c Ceilings
-	for _, p := range []struct {
-		kind    binding.Ceiling
-		buf     *binding.Buffer
-		repeats int
-		to      *float64
-	}{
-		{binding.CeilingFMA, nil, 1 << 21, &c.FMA},
-		{binding.CeilingDot, nil, 1 << 21, &c.Dot},
-		{binding.CeilingRead, memory, 1, &c.Read},
-		{binding.CeilingCopy, memory, 1, &c.Copy},
-	} {
-		v, err := d.Probe(p.kind, p.buf, p.repeats)
-		if err != nil {
-			return c, err
-		}
-		*p.to = v
+func (r Roof) String() string {
+	names := [...]string{"none", "fma", "dot", "read", "copy"}
+	if int(r) < len(names) {
+		return names[r]
 	}
-	return c, nil
+	return fmt.Sprintf("Roof(%d)", uint8(r))
 }
 
-// A Roof is the ceiling that binds an op, and the least time that it leaves.
-type Roof struct {
-	Name    string // "dot", "fma", "read" or "copy"
-	Seconds float64
-}
+// Memory reports whether the roof is the memory's bandwidth.
+func (r Roof) Memory() bool { return r == RoofRead || r == RoofCopy }
 
-// RoofOf is the roofline model. Arithmetic runs at the dot-product peak where the op's definition is a product of bf16 operands, at
-// the FMA peak elsewhere. Bytes that are only read move at the read bandwidth; bytes written, and as many of the bytes read beside
-// them, at that of a copy. The later of arithmetic and bytes binds.
-func RoofOf(c optest.Case, ceilings Ceilings) Roof {
-	w := c.Work()
-	peak, name := ceilings.FMA, "fma"
+// Ceilings are the heights of the roofs, in FLOP/s or bytes/s, by Roof.
+type Ceilings [RoofCopy + 1]float64
+
+// arithmetic is the compute roof that an op stands under.
+func arithmetic(c optest.Case) Roof {
 	if c.DType == binding.BF16 {
 		switch c.Op {
 		case "matmul", "patch_embed", "attention", "attention_paged", "logprob":
-			peak, name = ceilings.Dot, "dot"
+			return RoofDot
 		}
 	}
-	compute := w.FLOPs / peak
-	copied := 2 * min(w.Read, w.Written)
-	if w.Written > w.Read { // the rest is written without a read: at the copy's rate too
-		copied = w.Read + w.Written
-	}
-	memory := copied/ceilings.Copy + max(0, w.Read-w.Written)/ceilings.Read
-	if compute > memory {
-		return Roof{name, compute}
-	}
-	if copied > w.Read/2 {
-		return Roof{"copy", memory}
-	}
-	return Roof{"read", memory}
+	return RoofFMA
 }
 
-// Rate formats what was done in seconds in the unit of the roof: GFLOP/s, or GB/s of operands.
-func (r Roof) Rate(c optest.Case, seconds float64) (float64, string) {
+// bandwidth is the memory roof that an op stands under: that of copying where at least a fifth of its bytes are written.
+func bandwidth(w optest.Work) Roof {
+	if 4*w.Written < w.Read {
+		return RoofRead
+	}
+	return RoofCopy
+}
+
+// Floor is the least time in seconds that a case can take under the ceilings, and the roof that says so: the later of the FLOPs at
+// their peak and the bytes at the bandwidth (Williams, Waterman and Patterson, "Roofline", 2009; the two are taken to overlap
+// perfectly, and every operand to move once).
+func Floor(c optest.Case, at Ceilings) (Roof, float64) {
 	w := c.Work()
-	if r.Name == "dot" || r.Name == "fma" {
-		return w.FLOPs / seconds / 1e9, "GFLOP/s"
+	compute, memory := arithmetic(c), bandwidth(w)
+	tc, tm := w.FLOPs/at[compute], (w.Read+w.Written)/at[memory]
+	if tc >= tm {
+		return compute, tc
 	}
-	return (w.Read + w.Written) / seconds / 1e9, "GB/s"
-}
-
-func (c Ceilings) String() string {
-	return fmt.Sprintf("fma %.0f GFLOP/s, dot %.0f GFLOP/s, read %.1f GB/s, copy %.1f GB/s", c.FMA/1e9, c.Dot/1e9, c.Read/1e9, c.Copy/1e9)
+	return memory, tm
 }

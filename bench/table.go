@@ -3,54 +3,112 @@ package bench
 import (
 	"fmt"
 	"io"
-
-	"github.com/thinker-vl/thinker/binding"
-	"github.com/thinker-vl/thinker/binding/optest"
+	"strings"
 )
 
-// Table measures the cases that keep accepts, with one thread and with all, and writes them as a Markdown table.
-func Table(w io.Writer, isa binding.ISA, rounds int, keep func(optest.Case) bool) error {
-	var columns [2]*Runner
-	var ceilings [2]Ceilings
-	for i, threads := range []int{1, 0} {
-		r, err := NewRunner(threads, isa)
-		if err != nil {
-			return err
+// Markdown writes the report as a table: a row for each case, and for each number of threads its time, speed and share of the roof.
+func (r *Report) Markdown(w io.Writer) error {
+	var threads []int
+	type cell map[int]Result // by threads
+	var names []string
+	rows := map[string]cell{}
+	seen := map[int]bool{}
+	for _, x := range r.Results {
+		if !seen[x.Threads] {
+			seen[x.Threads] = true
+			threads = append(threads, x.Threads)
 		}
-		defer r.Close()
-		columns[i] = r
-		if ceilings[i], err = r.Probe(3); err != nil {
-			return err
+		name := x.Case.String()
+		if rows[name] == nil {
+			rows[name] = cell{}
+			names = append(names, name)
 		}
+		rows[name][x.Threads] = x
 	}
-	one, err := columns[0].Info()
-	if err != nil {
-		return err
-	}
-	all, err := columns[1].Info()
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "%s, %v. One thread: %v. %d threads: %v.\n\n", one.Device, one.ISA, ceilings[0], all.Threads, ceilings[1])
-	fmt.Fprintf(w, "| op | case | roof | 1 thread | | %d threads | |\n|---|---|---|---|---|---|---|\n", all.Threads)
-	for _, c := range optest.Cases() {
-		if !c.Bench || !keep(c) {
-			continue
-		}
-		var cells string
-		var roof string
-		for _, r := range columns {
-			f, err := r.Measure(c, rounds)
-			if err != nil {
-				return fmt.Errorf("bench: %v: %w", c, err)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %v.", r.Info.Device, r.Info.ISA)
+	if len(r.Results) > 0 {
+		b.WriteString(" Best probes:")
+		for i, n := range threads {
+			if i > 0 {
+				b.WriteByte(';')
 			}
-			rate, unit := f.Roof.Rate(c, f.Seconds)
-			roof = f.Roof.Name
-			cells += fmt.Sprintf(" %.1f %s | %.0f %% |", rate, unit, 100*f.Share)
+			fmt.Fprintf(&b, " %s", plural(n, "thread"))
+			sep := " "
+			for roof := RoofFMA; roof <= RoofCopy; roof++ {
+				if at := r.ceiling(n, roof); at > 0 {
+					fmt.Fprintf(&b, "%s%s %s", sep, roof, speed(at, roof))
+					sep = ", "
+				}
+			}
 		}
-		if _, err := fmt.Fprintf(w, "| %s | %s | %s |%s\n", c.Op, c.Name, roof, cells); err != nil {
-			return err
+		b.WriteByte('.')
+	}
+	b.WriteString("\n\n| op | sizes | dtype |")
+	rule := "|---|---|---|"
+	for _, n := range threads {
+		fmt.Fprintf(&b, " %s | | |", plural(n, "thread"))
+		rule += "--:|--:|--:|"
+	}
+	b.WriteString("\n" + rule + "\n")
+	for _, name := range names {
+		op, sizes, _ := strings.Cut(name, "/")
+		i := strings.LastIndex(sizes, "/dtype=")
+		fmt.Fprintf(&b, "| %s | %s | %s |", op, strings.ReplaceAll(sizes[:max(i, 0)], "/", " "), sizes[i+len("/dtype="):])
+		for _, n := range threads {
+			x, ok := rows[name][n]
+			if !ok {
+				b.WriteString(" | | |")
+				continue
+			}
+			rate := x.FLOPS()
+			if x.Roof.Memory() {
+				rate = x.Bandwidth()
+			}
+			fmt.Fprintf(&b, " %s | %s | %.0f %% %s |", duration(x.Best), speed(rate, x.Roof), 100*x.Share(), x.Roof)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// ceiling is the best probe of a roof on n threads.
+func (r *Report) ceiling(n int, roof Roof) float64 {
+	var best float64
+	for _, x := range r.Results {
+		if x.Threads == n && x.Roof == roof {
+			best = max(best, x.Ceiling)
 		}
 	}
-	return nil
+	return best
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// speed is FLOP/s or bytes/s, as the roof counts, in giga.
+func speed(rate float64, roof Roof) string {
+	unit := "GFLOP/s"
+	if roof.Memory() {
+		unit = "GB/s"
+	}
+	if rate < 100e9 {
+		return fmt.Sprintf("%.1f %s", rate/1e9, unit)
+	}
+	return fmt.Sprintf("%.0f %s", rate/1e9, unit)
+}
+
+func duration(seconds float64) string {
+	switch {
+	case seconds < 1e-3:
+		return fmt.Sprintf("%.1f µs", seconds*1e6)
+	case seconds < 1:
+		return fmt.Sprintf("%.2f ms", seconds*1e3)
+	}
+	return fmt.Sprintf("%.2f s", seconds)
 }

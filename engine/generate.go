@@ -253,6 +253,33 @@ func (g *generator) prefill(passes []stretch, budget int) ([]stretch, []*activeP
 	return passes, prefilled, nil
 }
 
+// demand is what a prompt needs of the engine: the most ids that a sample of it can have, and the pages of the KV cache for the prompt
+// and for one sample.
+func (e *Engine) demand(p *Prompt, maxTokens int) (limit, own, sample int, err error) {
+	limit = min(maxTokens, e.MaxContext()-len(p.IDs))
+	if limit <= 0 {
+		return 0, 0, 0, fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(p.IDs), e.MaxContext())
+	}
+	own, sample = pagesFor(len(p.IDs)), forkPages(len(p.IDs), len(p.IDs)+limit)
+	if own+sample > e.cache.pages {
+		return 0, 0, 0, fmt.Errorf("a prompt of %d tokens with completions of %d needs %d pages of the KV cache, which has %d: raise CacheBytes or lower MaxTokens",
+			len(p.IDs), limit, own+sample, e.cache.pages)
+	}
+	return limit, own, sample, nil
+}
+
+// CheckPrompt returns the error that Generate would end with when it comes to this prompt, as far as that can be told beforehand.
+func (e *Engine) CheckPrompt(p *Prompt, s Sampling) error {
+	if err := s.check(e.cfg.Text.VocabSize); err != nil {
+		return err
+	}
+	if s.MaxTokens == 0 {
+		s.MaxTokens = DefaultMaxTokens
+	}
+	_, _, _, err := e.demand(p, s.MaxTokens)
+	return err
+}
+
 // admit takes the next prompt if the cache has room for it and for one sample of it. It encodes the prompt's pictures.
 func (g *generator) admit() (*activePrompt, error) {
 	if g.waiting == nil {
@@ -270,15 +297,10 @@ func (g *generator) admit() (*activePrompt, error) {
 		g.waiting = p
 	}
 	p := &activePrompt{Prompt: g.waiting, index: g.taken}
-	p.limit = min(g.s.MaxTokens, g.MaxContext()-len(p.IDs))
-	if p.limit <= 0 {
-		return nil, &PromptError{p.index, fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(p.IDs), g.MaxContext())}
-	}
-	own := pagesFor(len(p.IDs))
-	spare := forkPages(len(p.IDs), len(p.IDs)+p.limit)
-	if own+spare > g.cache.pages {
-		return nil, &PromptError{p.index, fmt.Errorf("a prompt of %d tokens with completions of %d needs %d pages of the KV cache, which has %d: raise CacheBytes or lower MaxTokens",
-			len(p.IDs), p.limit, own+spare, g.cache.pages)}
+	var own, spare int
+	var err error
+	if p.limit, own, spare, err = g.demand(p.Prompt, g.s.MaxTokens); err != nil {
+		return nil, &PromptError{p.index, err}
 	}
 	if own+spare > g.cache.available() {
 		return nil, nil
@@ -287,7 +309,6 @@ func (g *generator) admit() (*activePrompt, error) {
 	g.taken++
 	p.pos, p.next = mropePositions(len(p.IDs), p.Spans, g.cfg.Vision.SpatialMergeSize)
 	if len(p.Images) > 0 {
-		var err error
 		if p.features, err = g.encode(p.Images); err != nil {
 			return nil, &PromptError{p.index, err}
 		}

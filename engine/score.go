@@ -111,21 +111,26 @@ type scorer struct {
 	finished []*Score
 }
 
-// check refuses completions that are empty, out of range, banned or too long.
-func (c *scorer) check(q Completion) error {
-	if q.Prompt == nil || len(q.Prompt.IDs) == 0 {
+// CheckCompletion returns the error that Score would end with when it comes to this completion: one that has no prompt, that is too
+// long for the context or the KV cache, or that holds ids that are out of range or forbidden by the ban.
+func (e *Engine) CheckCompletion(c Completion, s Scoring) error {
+	if c.Prompt == nil || len(c.Prompt.IDs) == 0 {
 		return errors.New("the prompt is empty")
 	}
-	for i, id := range q.IDs {
-		if id < 0 || int(id) >= c.cfg.Text.VocabSize {
-			return fmt.Errorf("completion id %d at position %d is outside the vocabulary of %d", id, i, c.cfg.Text.VocabSize)
+	for i, id := range c.IDs {
+		if id < 0 || int(id) >= e.cfg.Text.VocabSize {
+			return fmt.Errorf("completion id %d at position %d is outside the vocabulary of %d", id, i, e.cfg.Text.VocabSize)
 		}
-		if c.s.Ban == BanVision && c.banned(id) {
-			return fmt.Errorf("completion id %d at position %d is forbidden by the ban %q: score with ban none, or take it out", id, i, c.s.Ban)
+		if s.Ban == BanVision && e.banned(id) {
+			return fmt.Errorf("completion id %d at position %d is forbidden by the ban %q: score with ban none, or take it out", id, i, s.Ban)
 		}
 	}
-	if n := len(q.Prompt.IDs) + len(q.IDs); n > c.MaxContext() {
-		return fmt.Errorf("prompt and completion have %d tokens, the model's context is %d", n, c.MaxContext())
+	n := len(c.Prompt.IDs) + len(c.IDs)
+	if n > e.MaxContext() {
+		return fmt.Errorf("prompt and completion have %d tokens, the model's context is %d", n, e.MaxContext())
+	}
+	if need := pagesFor(n - 1); need > e.cache.pages {
+		return fmt.Errorf("prompt and completion of %d tokens need %d pages of the KV cache, which has %d: raise CacheBytes", n, need, e.cache.pages)
 	}
 	return nil
 }
@@ -142,7 +147,7 @@ func (c *scorer) admit() (*scored, error) {
 			return nil, nil
 		}
 		if err == nil {
-			err = c.check(q)
+			err = c.CheckCompletion(q, c.s)
 		}
 		if err != nil {
 			return nil, &PromptError{c.taken, err}
@@ -164,9 +169,6 @@ func (c *scorer) admit() (*scored, error) {
 	}
 	w := c.waiting
 	need := pagesFor(len(w.ids))
-	if need > c.cache.pages {
-		return nil, &PromptError{w.out.Completion, fmt.Errorf("prompt and completion of %d tokens need %d pages of the KV cache, which has %d: raise CacheBytes", len(w.ids)+1, need, c.cache.pages)}
-	}
 	if need > c.cache.available() {
 		return nil, nil
 	}

@@ -1,0 +1,223 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/thinker-vl/thinker/binding"
+	"github.com/thinker-vl/thinker/binding/optest"
+)
+
+// A Bench is a back-end with the memory to measure it in. It must be closed.
+type Bench struct {
+	o       Options
+	memory  *binding.Device // owns the arenas
+	in, out arena
+	devices []*binding.Device // one a number of threads, as in o.Threads
+	rough   []Ceilings        // a first look at each device's
+}
+
+// Options say what is measured and how. The zero value: one thread and all CPUs, the best instruction set, arenas of 768 MiB, ten
+// stretches of 100 ms for each case.
+type Options struct {
+	Threads   []int       // numbers of threads, each of which is measured
+	ISA       binding.ISA // of the cpu back-end
+	Library   string      // of another back-end
+	Arena     int         // bytes of each of the two arenas; more than the last-level cache holds, for figures that are published
+	Stretches int
+	Stretch   time.Duration
+	Match     func(optest.Case) bool // nil: every case marked Bench
+	Progress  func(Result)           // called after each result, if not nil
+}
+
+// Open opens the devices and fills the arenas.
+func Open(o Options) (b *Bench, err error) {
+	if o.Arena == 0 {
+		o.Arena = 768 << 20
+	}
+	if o.Stretches == 0 {
+		o.Stretches = 10
+	}
+	if o.Stretch == 0 {
+		o.Stretch = 100 * time.Millisecond
+	}
+	b = &Bench{o: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+			b = nil
+		}
+	}()
+	open := func(threads int) (*binding.Device, error) {
+		return binding.Open(binding.Options{Threads: threads, ISA: o.ISA, Library: o.Library})
+	}
+	if b.memory, err = open(1); err != nil {
+		return b, err
+	}
+	if len(o.Threads) == 0 {
+		all, err := open(0)
+		if err != nil {
+			return b, err
+		}
+		info, err := all.Info()
+		if err = errors.Join(err, all.Close()); err != nil {
+			return b, err
+		}
+		b.o.Threads = []int{1}
+		if info.Threads > 1 {
+			b.o.Threads = append(b.o.Threads, info.Threads)
+		}
+	}
+	if b.in, err = newArena(b.memory, o.Arena, 1); err != nil {
+		return b, err
+	}
+	if b.out, err = newArena(b.memory, o.Arena, 2); err != nil {
+		return b, err
+	}
+	for _, n := range b.o.Threads {
+		d, err := open(n)
+		if err != nil {
+			return b, err
+		}
+		b.devices = append(b.devices, d)
+		var at Ceilings
+		for r := RoofFMA; r <= RoofCopy; r++ {
+			if at[r], err = b.probe(d, r, 1e6); err != nil {
+				return b, err
+			}
+		}
+		b.rough = append(b.rough, at)
+	}
+	return b, nil
+}
+
+// Close frees everything.
+func (b *Bench) Close() error {
+	err := errors.Join(b.in.buffer.Close(), b.out.buffer.Close())
+	for _, d := range append(b.devices, b.memory) {
+		if d != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}
+	b.devices, b.memory = nil, nil
+	return err
+}
+
+// Info describes the back-end.
+func (b *Bench) Info() (binding.Info, error) { return b.memory.Info() }
+
+// probe measures a roof once: about 10 ms of arithmetic, rough being what is known of it, or one pass over an arena.
+func (b *Bench) probe(d *binding.Device, r Roof, rough float64) (float64, error) {
+	switch r {
+	case RoofRead:
+		return d.Probe(binding.CeilingRead, b.in.buffer, 1)
+	case RoofCopy:
+		return d.Probe(binding.CeilingCopy, b.out.buffer, 1)
+	}
+	const flopsARepeat = 24 * 16 * 4 // of the widest probe; a narrower one is a little shorter
+	return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*0.01/flopsARepeat)))
+}
+
+// A Result is one case on one number of threads.
+type Result struct {
+	Case    optest.Case
+	Threads int
+	Calls   int
+	Mean    float64 // seconds a call, of all
+	Best    float64 // seconds a call, of the best stretch
+	Roof    Roof
+	Ceiling float64 // of the roof, best probe: FLOP/s or bytes/s
+}
+
+// FLOPS and Bandwidth are what the best stretch did in a second.
+func (r Result) FLOPS() float64 { return r.Case.Work().FLOPs / r.Best }
+
+// Bandwidth is in bytes a second, read and written.
+func (r Result) Bandwidth() float64 {
+	w := r.Case.Work()
+	return (w.Read + w.Written) / r.Best
+}
+
+// Share is the best stretch's part of the roof, 1 being all of it.
+func (r Result) Share() float64 {
+	if r.Roof.Memory() {
+		return r.Bandwidth() / r.Ceiling
+	}
+	return r.FLOPS() / r.Ceiling
+}
+
+// meter takes the time of one kernel on one device, in stretches with probes between.
+type meter struct {
+	b      *Bench
+	d      *binding.Device
+	k      *kernel
+	result Result
+	begin  time.Time // of the stretch
+	calls  int       // in it
+	check  int       // calls between looks at the clock
+}
+
+// meter places c for device i and warms it up.
+func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
+	k, err := place(c, b.devices[i], b.in, b.out)
+	if err != nil {
+		return nil, err
+	}
+	m := &meter{b: b, d: b.devices[i], k: k}
+	roof, floor := Floor(c, b.rough[i])
+	m.result = Result{Case: c, Threads: b.o.Threads[i], Roof: roof, Ceiling: b.rough[i][roof]}
+	if err := k.call(m.d); err != nil {
+		return nil, errors.Join(fmt.Errorf("bench: %w", err), k.close())
+	}
+	m.check = int(min(max(20e-6/floor, 1), 1000))
+	if err := m.probe(); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	return m, nil
+}
+
+// probe measures the kernel's roof once more.
+func (m *meter) probe() error {
+	rate, err := m.b.probe(m.d, m.result.Roof, m.result.Ceiling)
+	m.result.Ceiling = max(m.result.Ceiling, rate)
+	return err
+}
+
+// call makes one call and reports whether the stretch is over.
+func (m *meter) call() (over bool, err error) {
+	if m.calls == 0 {
+		m.begin = time.Now()
+	}
+	if err := m.k.call(m.d); err != nil {
+		return false, err
+	}
+	m.calls++
+	if m.calls%m.check != 0 {
+		return false, nil
+	}
+	elapsed := time.Since(m.begin)
+	if elapsed < m.b.o.Stretch {
+		return false, nil
+	}
+	m.end(elapsed)
+	return true, nil
+}
+
+// end closes a stretch.
+func (m *meter) end(elapsed time.Duration) {
+	if m.calls == 0 {
+		return
+	}
+	each := elapsed.Seconds() / float64(m.calls)
+	r := &m.result
+	if r.Best == 0 || each < r.Best {
+		r.Best = each
+	}
+	r.Mean = (r.Mean*float64(r.Calls) + elapsed.Seconds()) / float64(r.Calls+m.calls)
+	r.Calls += m.calls
+	m.calls = 0
+}
+
+// rest closes a stretch that the caller cut short.
+func (m *meter) rest() { m.end(time.Since(m.begin)) }
