@@ -1,0 +1,211 @@
+package jsonl
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// An Object is the members of one line.
+type Object struct {
+	keys   []string // in the order of the line
+	values map[string]json.RawMessage
+}
+
+// Parse reads a line as one JSON object. A member that is null counts as absent: tables exported with empty cells have those.
+func Parse(line []byte) (*Object, error) {
+	if !utf8.Valid(line) {
+		return nil, fmt.Errorf("the line is not UTF-8 at byte %d: %s", invalidAt(line), short(line))
+	}
+	if !json.Valid(line) {
+		var raw json.RawMessage
+		err := json.Unmarshal(line, &raw) // for its message
+		at := ""
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			at = fmt.Sprintf(" at byte %d", syntax.Offset)
+		}
+		return nil, fmt.Errorf("the line is not JSON%s: %v: %s: want one JSON object a line", at, err, short(line))
+	}
+	if line = bytes.TrimSpace(line); line[0] != '{' {
+		return nil, fmt.Errorf("the line is %s, want a JSON object", short(line))
+	}
+	o := &Object{values: map[string]json.RawMessage{}}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.Token() // the brace; the syntax is known to be good
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		key := token.(string)
+		if _, twice := o.values[key]; twice {
+			return nil, fmt.Errorf("the key %s occurs twice", Quote(key))
+		}
+		o.keys = append(o.keys, key)
+		o.values[key] = value
+	}
+	return o, nil
+}
+
+func invalidAt(b []byte) int {
+	at := 0
+	for at < len(b) {
+		r, n := utf8.DecodeRune(b[at:])
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		at += n
+	}
+	return at
+}
+
+// Has reports whether the object has the key, with a value other than null.
+func (o *Object) Has(key string) bool {
+	v, ok := o.values[key]
+	return ok && string(v) != "null"
+}
+
+// Keys lists the object's keys for a message, in the order of the line.
+func (o *Object) Keys() string {
+	if len(o.keys) == 0 {
+		return "no keys"
+	}
+	var names []string
+	for i, k := range o.keys {
+		if i == 12 {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, Quote(k))
+	}
+	return "the keys " + strings.Join(names, ", ")
+}
+
+// Raw returns the JSON text of the value at key, nil if there is none.
+func (o *Object) Raw(key string) []byte { return o.values[key] }
+
+// String returns the string at key.
+func (o *Object) String(key string) (string, error) {
+	v := o.values[key]
+	if len(v) == 0 || v[0] != '"' {
+		return "", wrong(key, v, "a string")
+	}
+	var s string
+	err := json.Unmarshal(v, &s)
+	return s, err
+}
+
+// Bool returns the boolean at key.
+func (o *Object) Bool(key string) (bool, error) {
+	switch v := o.values[key]; string(v) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	default:
+		return false, wrong(key, v, "true or false")
+	}
+}
+
+// Array returns the elements of the array at key.
+func (o *Object) Array(key string) ([]json.RawMessage, error) {
+	v := o.values[key]
+	if len(v) == 0 || v[0] != '[' {
+		return nil, wrong(key, v, "an array")
+	}
+	var a []json.RawMessage
+	err := json.Unmarshal(v, &a)
+	return a, err
+}
+
+// Strings returns the array of strings at key. It is not nil.
+func (o *Object) Strings(key string) ([]string, error) {
+	a, err := o.Array(key)
+	if err != nil {
+		return nil, err
+	}
+	s := make([]string, len(a))
+	for i, v := range a {
+		if v[0] != '"' {
+			return nil, wrong(fmt.Sprintf("%s[%d]", key, i), v, "a string")
+		}
+		if err := json.Unmarshal(v, &s[i]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// IDs returns the array of token ids at key: integers from 0 to 2^31-1. It is not nil.
+func (o *Object) IDs(key string) ([]int32, error) {
+	v := o.values[key]
+	if len(v) == 0 || v[0] != '[' {
+		return nil, wrong(key, v, "an array of token ids")
+	}
+	// The array is known to be well formed, so its elements end at a comma, a space or the bracket.
+	ids := make([]int32, 0, min(len(v)/4+1, 1<<16))
+	for i := 1; ; {
+		for v[i] == ' ' || v[i] == ',' || v[i] == '\t' || v[i] == '\r' || v[i] == '\n' {
+			i++
+		}
+		if v[i] == ']' {
+			return ids, nil
+		}
+		end := i + bytes.IndexAny(v[i:], ", \t\r\n]")
+		id, err := strconv.ParseInt(string(v[i:end]), 10, 32)
+		if err != nil || id < 0 {
+			if c := v[i]; c == '"' || c == '[' || c == '{' { // these may hold what ends a number
+				end = len(v) - 1
+			}
+			return nil, wrong(fmt.Sprintf("%s[%d]", key, len(ids)), v[i:end], "a token id: an integer from 0 to 2147483647")
+		}
+		ids = append(ids, int32(id))
+		i = end
+	}
+}
+
+func wrong(key string, v []byte, want string) error {
+	if len(v) == 0 {
+		return fmt.Errorf("%s is missing, want %s", key, want)
+	}
+	return fmt.Errorf("%s is %s, want %s", key, short(v), want)
+}
+
+const shortLength = 80
+
+// Short cuts JSON text to a length that fits a message.
+func Short(v []byte) string { return short(v) }
+
+func short(v []byte) string {
+	if len(v) <= shortLength && utf8.Valid(v) {
+		return string(v)
+	}
+	n := min(len(v), shortLength)
+	for n > 0 && n < len(v) && !utf8.RuneStart(v[n]) {
+		n--
+	}
+	if !utf8.Valid(v[:n]) {
+		return strconv.Quote(string(v[:n])) + "..."
+	}
+	return string(v[:n]) + "..."
+}
+
+// Quote puts s in quotes, cut to a length that fits a message.
+func Quote(s string) string {
+	if len(s) <= shortLength {
+		return strconv.Quote(s)
+	}
+	n := shortLength
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return strconv.Quote(s[:n]) + "..."
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/thinker-vl/thinker/tools/thinker/internal/output"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// Exit statuses.
+const (
+	exitOK          = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // as shells report a process that an interrupt ended
+)
+
+// An interrupted command has this long to end by itself and clean up behind it. Most look at the context every few milliseconds. An
+// engine looks between two forward passes, of which one of a large model takes seconds, and holds nothing but memory.
+const (
+	grace       = 10 * time.Second
+	engineGrace = time.Second
+)
+
+// run runs the command line args. It returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: &lockedWriter{w: stderr}, terminal: isTerminal(stderr)}
+	root := a.command()
+	root.SetArgs(args)
+	type result struct {
+		c   *cobra.Command
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		c, err := root.ExecuteContextC(ctx)
+		done <- result{c, err}
+	}()
+	r := result{c: root}
+	select {
+	case r = <-done:
+	case <-ctx.Done():
+		wait := grace
+		if a.computing.Load() {
+			wait = engineGrace
+		}
+		select {
+		case r = <-done:
+		case <-time.After(wait):
+			r.err = ctx.Err()
+		}
+	}
+	a.abandon()
+	return a.report(ctx, r.c, r.err)
+}
+
+// An app is one run of the command: its streams, and what must not be left behind.
+type app struct {
+	stdin    io.Reader
+	stdout   io.Writer
+	stderr   io.Writer
+	terminal bool // stderr is one
+
+	verbose, quiet bool        // flags
+	started        bool        // the command line was understood
+	computing      atomic.Bool // an engine is at work
+
+	mu      sync.Mutex
+	outputs []*output.File
+	ended   bool
+}
+
+// A usageError is a command line that cannot be understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, v ...any) error { return &usageError{fmt.Errorf(format, v...)} }
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "thinker",
+		Short: "Qwen2.5-VL on the CPU: answers with exact log-probs, from a checkpoint folder",
+		Long: `Thinker runs Qwen2.5-VL from a Hugging Face checkpoint folder on hand-written CPU kernels.
+
+Inputs and outputs are files of one JSON object a line; "-" is standard input or output. Pictures are named by paths, absolute or
+relative to the input file's folder. An output file is replaced when the new one is complete; on an error the old one stays. Errors name
+the file, the line and the value, on standard error. The exit status is 0 on success, 1 on an error, 2 on a command line that cannot be
+understood, 130 when interrupted.`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetVersionTemplate("thinker {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{suggestFlag(c, err)} })
+	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error what is going on, also where that is no terminal")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no summary on standard error")
+	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
+	for _, c := range root.Commands() {
+		run := c.RunE
+		c.RunE = func(c *cobra.Command, args []string) error {
+			a.started = true
+			if a.quiet && a.verbose {
+				return usagef("--quiet and --verbose exclude each other")
+			}
+			return run(c, args)
+		}
+		c.Flags().SortFlags = false
+	}
+	return root
+}
+
+// report says on standard error what went wrong in the command c, and returns the exit status.
+func (a *app) report(ctx context.Context, c *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if a.terminal && !a.quiet {
+		fmt.Fprint(a.stderr, "\r\x1b[K") // what an interrupt has left of a bar
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		fmt.Fprintln(a.stderr, "thinker: interrupted: what --out names is as it was")
+		return exitInterrupted
+	}
+	fmt.Fprintf(a.stderr, "thinker: %v\n", err)
+	if _, usage := errors.AsType[*usageError](err); usage || !a.started {
+		fmt.Fprintf(a.stderr, "Run '%s --help' for what there is.\n", c.CommandPath())
+		return exitUsage
+	}
+	return exitError
+}
+
+// create starts an output that is given up when the run ends without a Commit.
+func (a *app) create(path string) (*output.File, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended {
+		return nil, output.ErrClosed
+	}
+	f, err := output.Create(path, a.stdout)
+	if err == nil && f.Replaces() {
+		a.outputs = append(a.outputs, f)
+	}
+	return f, err
+}
+
+// abandon gives up the outputs that are not complete, also those of a command that an interrupt has left running.
+func (a *app) abandon() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	for _, f := range a.outputs {
+		f.Close()
+	}
+}
+
+// A lockedWriter lets a progress bar and a message that is printed while it is drawn take turns.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
+}
