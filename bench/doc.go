@@ -11,13 +11,16 @@
 // # How a share is measured
 //
 // Machines are shared and clocks move, so a time alone means little. A measurement alternates: a stretch of calls, a short probe of the
-// op's roof, and so on; the share is the best stretch's speed over the best probe's. ns/op and GFLOP/s or GB/s are of the same calls,
-// on average. The metric's name says which roof it is a share of:
+// op's roof, and so on; the share is the floor under the best probe over the best stretch's time a call. ns/op and GFLOP/s or GB/s
+// are of the same calls, on average. The metric's name says which roof it is a share of:
 //
-//	%dot    bf16 dot products        (FLOP/s; matmul, attention and the vocabulary in bf16)
-//	%fma    f32 multiply-adds        (FLOP/s; everything else)
-//	%read   reading memory           (bytes/s; ops that write less than a quarter of what they read)
-//	%copy   reading and writing it   (bytes/s; the others)
+//	%dot    bf16 dot products (matmul, attention and the vocabulary in bf16)
+//	%fma    f32 multiply-adds (everything else)
+//	%read   reading memory
+//	%copy   reading and writing it
+//
+// Bytes that an op writes, and as many of those that it reads, are taken to move at the speed of a copy, the others at that of
+// reading; the metric is named after the larger part.
 //
 // # Cold memory
 //

@@ -127,7 +127,8 @@ type Result struct {
 	Mean    float64 // seconds a call, of all
 	Best    float64 // seconds a call, of the best stretch
 	Roof    Roof
-	Ceiling float64 // of the roof, best probe: FLOP/s or bytes/s
+	Floor   float64  // seconds a call
+	At      Ceilings // the best probes
 }
 
 // FLOPS and Bandwidth are what the best stretch did in a second.
@@ -140,12 +141,7 @@ func (r Result) Bandwidth() float64 {
 }
 
 // Share is the best stretch's part of the roof, 1 being all of it.
-func (r Result) Share() float64 {
-	if r.Roof.Memory() {
-		return r.Bandwidth() / r.Ceiling
-	}
-	return r.FLOPS() / r.Ceiling
-}
+func (r Result) Share() float64 { return r.Floor / r.Best }
 
 // meter takes the time of one kernel on one device, in stretches with probes between.
 type meter struct {
@@ -165,23 +161,40 @@ func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
 		return nil, err
 	}
 	m := &meter{b: b, d: b.devices[i], k: k}
-	roof, floor := Floor(c, b.rough[i])
-	m.result = Result{Case: c, Threads: b.o.Threads[i], Roof: roof, Ceiling: b.rough[i][roof]}
+	m.result = Result{Case: c, Threads: b.o.Threads[i], At: b.rough[i]}
+	m.result.Roof, m.result.Floor = Floor(c, b.rough[i])
 	if err := k.call(m.d); err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: %w", err), k.close())
 	}
-	m.check = int(min(max(20e-6/floor, 1), 1000))
+	m.check = int(min(max(20e-6/m.result.Floor, 1), 1000))
 	if err := m.probe(); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
 	return m, nil
 }
 
-// probe measures the kernel's roof once more.
+// probe measures the kernel's roof once more: for one of the memory's, each speed that accounts for a tenth of the floor or more.
 func (m *meter) probe() error {
-	rate, err := m.b.probe(m.d, m.result.Roof, m.result.Ceiling)
-	m.result.Ceiling = max(m.result.Ceiling, rate)
-	return err
+	r := &m.result
+	roofs := []Roof{r.Roof}
+	if r.Roof.Memory() {
+		roofs = nil
+		copied, read := traffic(r.Case.Work())
+		for roof, bytes := range map[Roof]float64{RoofCopy: copied, RoofRead: read} {
+			if bytes/r.At[roof] >= 0.1*r.Floor {
+				roofs = append(roofs, roof)
+			}
+		}
+	}
+	for _, roof := range roofs {
+		rate, err := m.b.probe(m.d, roof, r.At[roof])
+		if err != nil {
+			return err
+		}
+		r.At[roof] = max(r.At[roof], rate)
+	}
+	r.Roof, r.Floor = Floor(r.Case, r.At)
+	return nil
 }
 
 // call makes one call and reports whether the stretch is over.

@@ -43,21 +43,26 @@ func arithmetic(c optest.Case) Roof {
 	return RoofFMA
 }
 
-// bandwidth is the memory roof that an op stands under: that of copying where at least a fifth of its bytes are written.
-func bandwidth(w optest.Work) Roof {
-	if 4*w.Written < w.Read {
-		return RoofRead
+// traffic splits an op's bytes: those written, and as many of those read, move as in a copy; the rest is only read. An op that
+// writes more than it reads is a copy throughout.
+func traffic(w optest.Work) (copied, read float64) {
+	if w.Written > w.Read {
+		return w.Read + w.Written, 0
 	}
-	return RoofCopy
+	return 2 * w.Written, w.Read - w.Written
 }
 
 // Floor is the least time in seconds that a case can take under the ceilings, and the roof that says so: the later of the FLOPs at
-// their peak and the bytes at the bandwidth (Williams, Waterman and Patterson, "Roofline", 2009; the two are taken to overlap
-// perfectly, and every operand to move once).
+// their peak and the bytes at the bandwidths (Williams, Waterman and Patterson, "Roofline", 2009; the two are taken to overlap
+// perfectly, and every operand to move once). Of the memory's roofs it names the one that more of the bytes stand under.
 func Floor(c optest.Case, at Ceilings) (Roof, float64) {
 	w := c.Work()
-	compute, memory := arithmetic(c), bandwidth(w)
-	tc, tm := w.FLOPs/at[compute], (w.Read+w.Written)/at[memory]
+	copied, read := traffic(w)
+	compute, memory := arithmetic(c), RoofRead
+	if copied > read {
+		memory = RoofCopy
+	}
+	tc, tm := w.FLOPs/at[compute], copied/at[RoofCopy]+read/at[RoofRead]
 	if tc >= tm {
 		return compute, tc
 	}

@@ -77,8 +77,8 @@ func (r *Report) Markdown(w io.Writer) error {
 func (r *Report) ceiling(n int, roof Roof) float64 {
 	var best float64
 	for _, x := range r.Results {
-		if x.Threads == n && x.Roof == roof {
-			best = max(best, x.Ceiling)
+		if x.Threads == n {
+			best = max(best, x.At[roof])
 		}
 	}
 	return best

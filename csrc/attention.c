@@ -70,7 +70,9 @@ int32_t tk_cpu_attention_workspace(uint64_t ctx, tk_attention_workspace_args *a,
     if (status) return status;
     TK_REQUIRE(a->rows >= 0 && a->rows <= INT32_MAX, "attention_workspace: rows is %lld, must be from 0 to %d", (long long)a->rows, INT32_MAX);
     TK_REQUIRE(a->keys >= 0 && a->keys <= TK_MAX_KEYS, "attention_workspace: keys is %lld, must be from 0 to %lld", (long long)a->keys, (long long)TK_MAX_KEYS);
-    a->bytes = tk_attention_layout(&h, tk_pool_threads(cx->pool), a->rows, a->keys).bytes;
+    int threads = tk_pool_threads(cx->pool);  // one workspace may serve both ops
+    uint64_t varlen = tk_attention_layout(&h, threads, a->rows, a->keys).bytes, paged = tk_attention_layout(&h, threads, a->rows, 0).bytes;
+    a->bytes = varlen > paged ? varlen : paged;
     return TK_OK;
 }
 
@@ -93,23 +95,16 @@ int64_t tk_attention_load(const tk_attention_ops *k, const tk_attention_tile *t,
                           int64_t row, int64_t count, int64_t kv_head, int64_t part, int64_t keys, int64_t step)
 {
     int64_t first = kv_head * h->group + part * h->tile_heads, n = tk_part_heads(h, part), r = tile_row;
-    for (int64_t p = 0; p < count; p++) {
-        const char *q = v->q + ((row + p) * v->ldq + first * h->dim) * h->bytes;
-        for (int64_t i = 0; i < n; i++, r++) {
-            k->query(t, r, q + i * h->dim * h->bytes);
-            t->keys[r] = (int32_t)(keys + p * step);
-        }
-    }
+    k->query(t, tile_row, count, n, v->q + (row * v->ldq + first * h->dim) * h->bytes, v->ldq);
+    for (int64_t p = 0; p < count; p++)
+        for (int64_t i = 0; i < n; i++) t->keys[r++] = (int32_t)(keys + p * step);
     return r - tile_row;
 }
 
 void tk_attention_store(const tk_attention_ops *k, const tk_attention_tile *t, const tk_heads *h, const tk_rows_view *v, int64_t tile_row,
                         int64_t row, int64_t count, int64_t kv_head, int64_t part)
 {
-    int64_t first = kv_head * h->group + part * h->tile_heads, n = tk_part_heads(h, part), r = tile_row;
-    for (int64_t p = 0; p < count; p++) {
-        char *out = v->out + ((row + p) * v->ldo + first * h->dim) * h->bytes;
-        float *lse = v->lse ? v->lse + (row + p) * h->heads + first : NULL;
-        for (int64_t i = 0; i < n; i++, r++) k->store(t, r, out + i * h->dim * h->bytes, lse ? lse + i : NULL);
-    }
+    int64_t first = kv_head * h->group + part * h->tile_heads, n = tk_part_heads(h, part);
+    float *lse = v->lse ? v->lse + row * h->heads + first : NULL;
+    k->store(t, tile_row, count, n, v->out + (row * v->ldo + first * h->dim) * h->bytes, v->ldo, lse, h->heads);
 }

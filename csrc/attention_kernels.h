@@ -12,6 +12,20 @@ enum {
     TK_SCORE_ROWS = 8,   // rows of the score buffer: at least the rows of every ISA's register block
 };
 
+// Rows of memory that will be read or written soon: `lines` cache lines of each of `rows` rows, of which `line` of the first are done.
+typedef struct tk_fetch {
+    const char *row;
+    int64_t stride, rows, lines, line;
+} tk_fetch;
+
+// What is to be fetched while tiles compute: the last region first, `burst` lines for every TK_FETCH_WORK lanes multiplied.
+enum { TK_FETCH_WORK = 4096 };
+typedef struct tk_fetches {
+    int count;
+    int64_t burst;
+    tk_fetch region[4];
+} tk_fetches;
+
 // A tile: query rows that walk over the keys of one KV head together, and the state (m, l, o) of each.
 typedef struct tk_attention_tile {
     int64_t dim, dimp;  // head dimension, and rounded up to 16
@@ -24,11 +38,13 @@ typedef struct tk_attention_tile {
     float *mc, *lc;     // [TK_TILE_ROWS] the chunk's
     float *keep, *take; // [TK_TILE_ROWS] e^(m - m'), e^(m_c - m')
     int32_t *keys;      // [TK_TILE_ROWS] how many keys a row sees, from the first of its sequence
+    tk_fetches *fetches; // or NULL
 } tk_attention_tile;
 
 typedef struct tk_attention_ops {
-    // query takes over dim elements at q as the tile's row.
-    void (*query)(const tk_attention_tile *t, int64_t row, const void *q);
+    // query takes over `heads` neighbouring queries of each of `positions` rows of q (row stride ld elements) as the tile's rows from
+    // `row` on, heads within positions.
+    void (*query)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, const void *q, int64_t ld);
 
     // chunk adds keys key0 .. key0+63, whose K and V tiles lie at kv, to the state of rows row .. row+rows; each of them sees at
     // least one of these keys. first: there is no state yet. next: where the walk goes on, to be fetched ahead, or kv.
@@ -37,8 +53,8 @@ typedef struct tk_attention_ops {
     // merge adds a chunk's state (mc, lc in the tile, o its [rows][dimp]), which chunk(first) made, as chunk itself would have.
     void (*merge)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o);
 
-    // store writes o / l of a row to out (dim elements), and m + ln l to lse if that is not NULL.
-    void (*store)(const tk_attention_tile *t, int64_t row, void *out, float *lse);
+    // store writes o / l of the same rows to out (row stride ld), and m + ln l to lse (row stride ldl) if that is not NULL.
+    void (*store)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, void *out, int64_t ld, float *lse, int64_t ldl);
 
     // pack writes n keys and values (row strides in elements) as keys offset .. offset+n of the tiles at kv.
     void (*pack)(int64_t dim, int64_t n, int64_t offset, const void *k, int64_t ldk, const void *v, int64_t ldv, void *kv);

@@ -125,7 +125,7 @@ int32_t tk_attention_check_space(const char *op, uint64_t workspace, uint64_t by
 
 // TK_REQUIRE_ADDRESS refuses a null or misaligned address.
 #define TK_REQUIRE_ADDRESS(op, name, addr, align) \
-    TK_REQUIRE((addr) && (addr) % (uint64_t)(align) == 0, op ": %s is %#llx, must be a non-null multiple of %d", name, (unsigned long long)(addr), (int)(align))
+    TK_REQUIRE((addr) && (addr) % (uint64_t)(align) == 0, op ": %s is at %#llx, must be a multiple of %d and not null", name, (unsigned long long)(addr), (int)(align))
 
 // TK_REQUIRE_STRIDE refuses a row stride that is shorter than a row, or absurd.
 #define TK_REQUIRE_STRIDE(op, name, ld, least) \

@@ -6,7 +6,9 @@
 // tower) a job packs and reads a segment's few chunks in one go, so that they never leave its cache; else all are packed first.
 #include "attention_tile.h"
 
-enum { JOBS_A_THREAD = 4 };  // packing within jobs leaves at least so many jobs a thread
+enum {
+    JOBS_A_THREAD = 4,  // packing within jobs leaves at least so many jobs a thread
+};
 
 // A segment with rows. Positions count from the first key of its prefix.
 typedef struct segment {
@@ -30,6 +32,7 @@ typedef struct varlen {
     const int32_t *cu, *prefix;
     segment *segments;
     int64_t count;
+    int64_t heads_a_job;  // KV heads that a job of a segment packed alone takes
 } varlen;
 
 // prefix_of is a segment's prefix, or -1.
@@ -90,6 +93,41 @@ static void run_tile(const varlen *w, const segment *s, const tk_attention_tile 
     tk_attention_store(w->k, t, &w->h, &w->view, 0, row, end - begin, kv_head, part);
 }
 
+// fetch_rows notes rows of `elements` elements of a tensor of one KV head.
+static tk_fetch fetch_rows(const varlen *w, const segment *s, uint64_t base, int64_t ld, int64_t elements, int64_t kv_head)
+{
+    int64_t bytes = elements * w->h.bytes, stride = ld * w->h.bytes;
+    uint64_t row = base + (uint64_t)(s->row * stride + kv_head * bytes);
+    return (tk_fetch){
+        .row = TK_PTR(const char, row),
+        .stride = stride,
+        .rows = s->keys - s->prefix,
+        .lines = (bytes + (stride % 64 ? 63 : (int64_t)(row % 64)) + 63) / 64,
+    };
+}
+
+// run_alone packs and reads a segment's chunks for one KV head; what the next KV head needs is fetched meanwhile.
+static void run_alone(const varlen *w, const segment *s, tk_attention_tile t, const tk_chunks *c, char *kv, int64_t kv_head, int64_t next)
+{
+    const tk_attention_args *a = w->a;
+    int64_t spans = spans_of(w, s), query = w->h.group * a->dim;
+    for (int64_t n = 0; n < s->whole; n++) pack_chunk(w, s, kv_head, n, kv + n * w->h.kv_bytes);
+    tk_fetches f = {0};
+    if (next) {
+        f.region[3] = fetch_rows(w, s, a->k, a->ldk, a->dim, kv_head + 1);
+        f.region[2] = fetch_rows(w, s, a->v, a->ldv, a->dim, kv_head + 1);
+        f.region[1] = fetch_rows(w, s, a->q, a->ldq, query, kv_head + 1);
+        f.region[0] = fetch_rows(w, s, a->out, a->ldo, query, kv_head + 1);
+        int64_t lines = 0, rows = s->keys - s->prefix;
+        for (f.count = 0; f.count < 4; f.count++) lines += f.region[f.count].lines;
+        int64_t work = w->h.group * tk_ceil_div(rows, TK_CHUNK) * w->h.kv_bytes / 4;  // a row
+        f.burst = tk_ceil_div(TK_FETCH_WORK * lines, work);
+    }
+    t.fetches = &f;
+    for (int64_t part = 0; part < w->h.parts; part++)
+        for (int64_t n = 0; n < spans; n++) run_tile(w, s, &t, c, kv_head, part, n);
+}
+
 static void varlen_run(void *arg, int64_t job, int thread)
 {
     const varlen *w = arg;
@@ -100,21 +138,23 @@ static void varlen_run(void *arg, int64_t job, int thread)
         else hi = mid;
     }
     const segment *s = &w->segments[lo];
-    int64_t i = job - s->first_job, spans = spans_of(w, s);
-    int64_t kv_head = s->alone ? i : i / spans / w->h.parts;
+    int64_t i = job - s->first_job;
     tk_attention_tile t = tk_attention_tile_at(&w->h, w->a->scale, w->base + w->space.tiles + (uint64_t)thread * w->space.tile_bytes);
     tk_chunks c = {.stride = w->h.kv_bytes, .lead = s->prefix / TK_CHUNK};
-    if (c.lead) c.first = packed_at(w, &w->segments[s->lead], kv_head);
-    if (!s->alone) {
-        c.rest = packed_at(w, s, kv_head);
-        run_tile(w, s, &t, &c, kv_head, i / spans % w->h.parts, i % spans);
+    if (s->alone) {
+        char *kv = w->base + w->space.chunks + (uint64_t)thread * w->space.chunks_bytes;
+        c.rest = kv;
+        int64_t begin = i * w->heads_a_job, end = begin + w->heads_a_job < w->h.kv_heads ? begin + w->heads_a_job : w->h.kv_heads;
+        for (int64_t kv_head = begin; kv_head < end; kv_head++) {
+            if (c.lead) c.first = packed_at(w, &w->segments[s->lead], kv_head);
+            run_alone(w, s, t, &c, kv, kv_head, kv_head + 1 < end);
+        }
         return;
     }
-    char *kv = w->base + w->space.chunks + (uint64_t)thread * w->space.chunks_bytes;
-    c.rest = kv;
-    for (int64_t n = 0; n < s->whole; n++) pack_chunk(w, s, kv_head, n, kv + n * w->h.kv_bytes);
-    for (int64_t part = 0; part < w->h.parts; part++)
-        for (int64_t n = 0; n < spans; n++) run_tile(w, s, &t, &c, kv_head, part, n);
+    int64_t spans = spans_of(w, s), kv_head = i / spans / w->h.parts;
+    if (c.lead) c.first = packed_at(w, &w->segments[s->lead], kv_head);
+    c.rest = packed_at(w, s, kv_head);
+    run_tile(w, s, &t, &c, kv_head, i / spans % w->h.parts, i % spans);
 }
 
 // find_segment is the place in the list of the segment with this id, which is there.
@@ -152,14 +192,16 @@ static int64_t plan(varlen *w, int threads, int64_t *chunks)
         s->alone = s->whole <= TK_PACK_CHUNKS && !s->shared;
         candidates += s->alone;
     }
-    int many = threads == 1 || candidates * w->h.kv_heads >= JOBS_A_THREAD * threads;
+    int64_t each = candidates * w->h.kv_heads / (JOBS_A_THREAD * threads);  // KV heads a job, at most
+    int many = threads == 1 || each > 0;
+    w->heads_a_job = threads == 1 || each > w->h.kv_heads ? w->h.kv_heads : each;
     *chunks = 0;
     for (int64_t i = 0; i < w->count; i++) {
         segment *s = &w->segments[i];
         s->alone = s->alone && many;
         s->first_job = jobs;
         s->first_chunk = *chunks;
-        jobs += w->h.kv_heads * (s->alone ? 1 : w->h.parts * spans_of(w, s));
+        jobs += s->alone ? tk_ceil_div(w->h.kv_heads, w->heads_a_job) : w->h.kv_heads * w->h.parts * spans_of(w, s);
         *chunks += s->alone ? 0 : s->whole;
     }
     return jobs;

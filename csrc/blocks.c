@@ -39,7 +39,7 @@ void tk_run_blocks(tk_context *cx, int64_t rows, int64_t cols, int64_t cost, int
     if (cols < bytes / cost) {
         g.block_rows = bytes / (cols * cost);
     } else if (split == TK_SPLIT_COLS) {
-        g.block_cols = (bytes / cost + 63) / 64 * 64;
+        g.block_cols = (bytes / cost / 64 + 1) * 64;
         g.across = tk_ceil_div(cols, g.block_cols);
     }
     tk_pool_run(cx->pool, tk_ceil_div(rows, g.block_rows) * g.across, grid_job, &g);

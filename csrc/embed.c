@@ -1,35 +1,37 @@
 // embed.c - rows of a packed weight by id.
 //
-// A row is one lane of every k step of its panel, so each lane costs a cache line: the floor is 64 bytes a k step and row at the
-// read bandwidth. The stride is constant, and the lines are prefetched well ahead.
+// A row is one lane of every k step of its panel. Lines come from memory in pairs, so the floor is 128 bytes a k step and row at the
+// read bandwidth; the stride is constant, and the hardware's prefetchers keep up with it.
 #include "packed.h"
 
-enum { EMBED_STEPS = 1024, EMBED_AHEAD = 32 };  // steps of a job; steps of prefetch
+enum { EMBED_STEPS = 1024 };  // of a job: a piece of a row, or several rows
 
 typedef struct embed_job {
     const tk_embed_args *a;
-    int64_t pieces;  // jobs a row
+    int64_t pieces, rows;  // jobs a row, rows a job: one of them is 1
 } embed_job;
+
+// Steps begin .. end of row i.
+static void embed_row(const tk_embed_args *a, int64_t i, int64_t begin, int64_t end)
+{
+    const int64_t id = TK_PTR(const int32_t, a->ids)[i];
+    const uint32_t *lane = TK_PTR(const uint32_t, a->w) + id / TK_PANEL * tk_panel_lanes(a->dtype, a->k) + id % TK_PANEL;
+    char *y = TK_PTR(char, a->y) + i * a->ldy * tk_dtype_bytes(a->dtype);
+    const int64_t whole = a->dtype == TK_BF16 && 2 * end > a->k ? end - 1 : end;  // steps whose lane is all of the row's
+    for (int64_t s = begin; s < whole; s++) memcpy(y + 4 * s, lane + s * TK_PANEL, 4);
+    if (whole < end) {
+        uint16_t last = (uint16_t)lane[whole * TK_PANEL];
+        memcpy(y + 4 * whole, &last, 2);
+    }
+}
 
 static void embed_run(void *arg, int64_t job, int thread)
 {
     (void)thread;
     const embed_job *p = arg;
-    const tk_embed_args *a = p->a;
-    const int64_t i = job / p->pieces, begin = job % p->pieces * EMBED_STEPS, steps = tk_ksteps(a->dtype, a->k);
-    const int64_t end = begin + EMBED_STEPS < steps ? begin + EMBED_STEPS : steps;
-    const int64_t id = TK_PTR(const int32_t, a->ids)[i];
-    const uint32_t *lane = TK_PTR(const uint32_t, a->w) + id / TK_PANEL * tk_panel_lanes(a->dtype, a->k) + id % TK_PANEL;
-    char *y = TK_PTR(char, a->y) + i * a->ldy * tk_dtype_bytes(a->dtype);
-    const int64_t whole = a->dtype == TK_BF16 && a->k % 2 && end == steps ? end - 1 : end;  // steps whose lane is all of the row's
-    for (int64_t s = begin; s < whole; s++) {
-        __builtin_prefetch(lane + (s + EMBED_AHEAD) * TK_PANEL, 0, 3);
-        memcpy(y + 4 * s, lane + s * TK_PANEL, 4);
-    }
-    if (whole < end) {
-        uint16_t last = (uint16_t)lane[whole * TK_PANEL];
-        memcpy(y + 4 * whole, &last, 2);
-    }
+    const int64_t steps = tk_ksteps(p->a->dtype, p->a->k), row = job / p->pieces * p->rows, begin = job % p->pieces * EMBED_STEPS;
+    const int64_t row_end = row + p->rows < p->a->m ? row + p->rows : p->a->m, end = begin + EMBED_STEPS < steps ? begin + EMBED_STEPS : steps;
+    for (int64_t i = row; i < row_end; i++) embed_row(p->a, i, begin, end);
 }
 
 int32_t tk_cpu_embed(uint64_t ctx, tk_embed_args *a, tk_error *err)
@@ -42,7 +44,8 @@ int32_t tk_cpu_embed(uint64_t ctx, tk_embed_args *a, tk_error *err)
     if (a->m == 0) return TK_OK;
     TK_TRY(tk_check_vector(err, "embed", "ids", a->ids, a->m, 4));
     TK_TRY(tk_check_ids(err, "embed", "ids", TK_PTR(const int32_t, a->ids), a->m, a->n));
-    embed_job p = {.a = a, .pieces = tk_ceil_div(tk_ksteps(a->dtype, a->k), EMBED_STEPS)};
-    tk_pool_run(cx->pool, a->m * p.pieces, embed_run, &p);
+    const int64_t steps = tk_ksteps(a->dtype, a->k);
+    embed_job p = {.a = a, .pieces = tk_ceil_div(steps, EMBED_STEPS), .rows = steps < EMBED_STEPS ? EMBED_STEPS / steps : 1};
+    tk_pool_run(cx->pool, tk_ceil_div(a->m, p.rows) * p.pieces, embed_run, &p);
     return TK_OK;
 }

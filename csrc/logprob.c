@@ -52,12 +52,13 @@ static void logprob_chunk(void *arg, int64_t job, int thread)
     const int64_t chunk = job / r->blocks, row = job % r->blocks * r->plan.block;
     const int64_t rows = r->rows - row < r->plan.block ? r->rows - row : r->plan.block;
     const int64_t col = chunk * TK_VOCAB_CHUNK, left = a->n - col, width = left < TK_VOCAB_CHUNK ? left : TK_VOCAB_CHUNK;
+    const uint32_t *ban = TK_PTR(const uint32_t, a->ban);
     float *z = r->logits + (int64_t)thread * r->plan.block * LOGITS_STRIDE;
     r->k->logits[tk_dtype_index(a->dtype)](TK_PTR(const char, a->x) + (r->row0 + row) * a->ldx * tk_dtype_bytes(a->dtype), rows, a->ldx, a->k,
                                            TK_PTR(const uint32_t, a->w) + col / TK_PANEL * tk_panel_lanes(a->dtype, a->k),
                                            tk_ceil_div(width, TK_PANEL), z, LOGITS_STRIDE);
     for (int64_t i = 0; i < rows; i++, z += LOGITS_STRIDE) {
-        tk_vocab_chunk c = {.logits = z, .ban = a->ban ? TK_PTR(const uint32_t, a->ban) + col / 32 : NULL, .width = width, .scale = a->inv_temperature};
+        tk_vocab_chunk c = {.logits = z, .ban = ban ? ban + col / 32 : NULL, .width = width, .scale = a->inv_temperature};
         r->states[(row + i) * r->plan.chunks + chunk] = r->k->fold(&c);
         int64_t target = TK_PTR(const int32_t, a->targets)[r->row0 + row + i] - col;
         if (target >= 0 && target < width) r->targets[row + i] = z[target] * a->inv_temperature;

@@ -5,7 +5,10 @@
 // consecutive jobs: its weights come from memory once.
 #include "packed.h"
 
-enum { TILE_ROWS = 12 };  // rows of the largest tile: blocks are cut between tiles
+enum {
+    TILE_ROWS = 12,         // rows of the largest tile: blocks are cut between tiles
+    POOL_PRODUCTS = 1 << 19  // products below which waking the pool costs more than it saves
+};
 
 typedef struct matmul_job {
     const tk_matmul_args *a;
@@ -83,11 +86,13 @@ int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
     matmul_job p = {
         .a = a,
         .kernels = &cx->kernels->matmul,
-        .threads = tk_pool_threads(cx->pool),
+        .threads = a->m * a->n < POOL_PRODUCTS / a->k ? 1 : tk_pool_threads(cx->pool),
         .panels = tk_ceil_div(a->n, TK_PANEL),
         .tiles = tk_ceil_div(a->m, TILE_ROWS),
     };
     matmul_plan(&p);
-    tk_pool_run(cx->pool, matmul_jobs(&p), matmul_run, &p);
+    if (p.threads > 1) tk_pool_run(cx->pool, matmul_jobs(&p), matmul_run, &p);
+    else
+        for (int64_t job = 0; job < matmul_jobs(&p); job++) matmul_run(&p, job, 0);
     return TK_OK;
 }

@@ -83,8 +83,9 @@ int32_t tk_cpu_rope(uint64_t ctx, tk_rope_args *a, tk_error *err)
     TK_REQUIRE_DTYPE("rope", a->dtype);
     int64_t elem = tk_dtype_bytes(a->dtype), cols;
     TK_REQUIRE(a->dim > 0 && a->dim % 2 == 0, "rope: dim is %lld, must be even and positive", (long long)a->dim);
-    TK_REQUIRE(a->rows >= 0 && a->heads >= 0 && !__builtin_mul_overflow(a->heads, a->dim, &cols), "rope: rows is %lld, heads is %lld",
-               (long long)a->rows, (long long)a->heads);
+    TK_REQUIRE(a->rows >= 0 && a->heads >= 0, "rope: rows is %lld, heads is %lld", (long long)a->rows, (long long)a->heads);
+    TK_REQUIRE(!__builtin_mul_overflow(a->heads, a->dim, &cols), "rope: heads %lld times dim %lld is too large", (long long)a->heads,
+               (long long)a->dim);
     TK_REQUIRE(a->inverse <= 1, "rope: inverse is %u, must be 0 or 1", a->inverse);
     if (a->rows == 0 || a->heads == 0) return TK_OK;
     TK_TRY(tk_check_matrix(err, "rope", "x", a->x, a->rows, cols, a->ldx, elem));

@@ -72,7 +72,7 @@ func ParseBan(s string) (Ban, error) {
 type Options struct {
 	DType   DType
 	Threads int         // 0: one per CPU that the process may run on
-	ISA     binding.ISA // ISAAuto: the best of the machine
+	ISA     binding.ISA // ISAAuto: the fastest of the machine
 	Library string      // a back-end's shared library; "" is the cpu back-end
 
 	MinPixels, MaxPixels int // 0: the checkpoint's preprocessor_config.json

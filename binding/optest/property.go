@@ -67,7 +67,7 @@ func rowsAlone(c Case, ds []*binding.Device) error {
 	p := c.New()
 	n := rowsOf(p.spec)
 	spans := []span{{lo: 0, hi: n - 1}, {lo: 1, hi: min(n, 4)}, {lo: n / 3, hi: n - n/4}}
-	step := max(1, n/20)
+	step := max(1, n/6)
 	if c.Op == "matmul" && n == 240 {
 		step = 1
 	}

@@ -51,7 +51,7 @@ enum {
 enum { TK_F32 = 1, TK_BF16 = 2 };  // dtypes
 
 enum {                 // instruction sets of the cpu back-end
-    TK_ISA_AUTO = 0,   // the best that the machine has
+    TK_ISA_AUTO = 0,   // the fastest on the machine: the last of these that it has, but on Intel's AVX512 before AVX512_BF16
     TK_ISA_SCALAR = 1,
     TK_ISA_AVX2 = 2,          // AVX2 + FMA
     TK_ISA_AVX512 = 3,        // F, BW, DQ, VL

@@ -21,15 +21,18 @@
 #include "expneg.h"
 #include "lanes.h"
 
-// Rows of a register block, and vectors of a block's score strip.
+// A register block has up to ATTN_MR rows by 2 vectors, or few rows by 4 (AVX-512 also 3): accumulators enough to hide a product's
+// latency, and few enough for the registers.
 #if TK_ISA_LEVEL >= 3
-enum { ATTN_MR = 8, ATTN_NV = 2 };
+enum { ATTN_MR = 8, ATTN_FEW = 4 };
 #elif TK_ISA_LEVEL == 2
-enum { ATTN_MR = 6, ATTN_NV = 2 };
+enum { ATTN_MR = 6, ATTN_FEW = 2 };
 #else
-enum { ATTN_MR = 2, ATTN_NV = 4 };
+enum { ATTN_MR = 2, ATTN_FEW = 2 };
 #endif
-enum { ATTN_NV_MAX = TK_ISA_LEVEL >= 3 ? 3 : ATTN_NV, ATTN_CHUNK_VECTORS = TK_CHUNK / VL };
+enum { ATTN_NV = 4, ATTN_STEPS = 16, ATTN_CHUNK_VECTORS = TK_CHUNK / VL };
+
+TK_INLINE int strip_vectors(int mr) { return mr <= ATTN_FEW ? 4 : 2; }
 
 // A bf16 operand on the left is kept as pairs where there is a dot instruction, else widened once.
 #if TK_ISA_LEVEL >= 4
@@ -44,11 +47,34 @@ TK_INLINE void fetch_ahead(const uint32_t *b, int j, long ahead)
     if (j * VL % 16 == 0) __builtin_prefetch((const char *)(b + j * VL) + ahead, 0, 2);
 }
 
-// product: acc[i][j] += sum over steps of a[i] b, for mr rows of a and nv vectors of b.
-TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda, const uint32_t *b, long ldb, long ahead, vf acc[ATTN_MR][ATTN_NV_MAX])
+// fetch_some asks for the next lines of what the tile is to fetch, as many as go with the work of ATTN_STEPS steps of a block.
+TK_INLINE void fetch_some(tk_fetches *f, int mr, int nv)
 {
-    for (long s = 0; s < steps; s++, b += ldb) {
-        vf x[ATTN_NV_MAX];
+    if (!f || !f->count) return;
+    tk_fetch *r = &f->region[f->count - 1];
+    long work = ATTN_STEPS * mr * nv * VL;
+    for (long n = (f->burst * work + TK_FETCH_WORK - 1) / TK_FETCH_WORK; n > 0; n--) {
+        __builtin_prefetch(r->row + 64 * r->line, 0, 2);
+        if (++r->line < r->lines) continue;
+        r->line = 0;
+        r->row += r->stride;
+        if (--r->rows > 0) continue;
+        if (--f->count == 0) return;
+        r--;
+    }
+}
+
+// product: acc[i][j] += sum over steps of a[i] b, for mr rows of a and nv vectors of b. In the meantime it fetches some of f, and the
+// lanes that lie `ahead` bytes beyond b.
+#define ATTN_PRODUCT_STEPS(s, steps)                                                                    \
+    for (long s = 0, stop; s < steps && (fetch_some(f, mr, nv), stop = steps - s < ATTN_STEPS ? steps : s + ATTN_STEPS, 1);)               \
+        for (; s < stop; s++, b += ldb)
+
+TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
+                           vf acc[ATTN_MR][ATTN_NV])
+{
+    ATTN_PRODUCT_STEPS(s, steps) {
+        vf x[ATTN_NV];
         LANES_FOR(j, nv) { x[j] = v_as_f32(v_lanes(b + j * VL)); fetch_ahead(b, j, ahead); }
         LANES_FOR(i, mr) {
             vf y = v_set1(a[i * lda + s]);
@@ -57,10 +83,11 @@ TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda,
     }
 }
 
-TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long lda, const uint32_t *b, long ldb, long ahead, vf acc[ATTN_MR][ATTN_NV_MAX])
+TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
+                            vf acc[ATTN_MR][ATTN_NV])
 {
-    for (long s = 0; s < steps; s++, b += ldb) {
-        vi x[ATTN_NV_MAX];
+    ATTN_PRODUCT_STEPS(s, steps) {
+        vi x[ATTN_NV];
         LANES_FOR(j, nv) { x[j] = v_lanes(b + j * VL); fetch_ahead(b, j, ahead); }
 #if TK_ISA_LEVEL >= 4
         LANES_FOR(i, mr) {
@@ -70,7 +97,7 @@ TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long
             LANES_FOR(j, nv) acc[i][j] = v_dot(acc[i][j], y, x[j]);
         }
 #else
-        vf half[ATTN_NV_MAX];  // v_dot's two steps, with b's halves widened once for all rows
+        vf half[ATTN_NV];  // v_dot's two steps, with b's halves widened once for all rows
         LANES_FOR(j, nv) half[j] = v_low_bf16(x[j]);
         LANES_FOR(i, mr) {
             vf y = v_set1(a[i * lda + 2 * s]);
@@ -107,101 +134,106 @@ TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
     return v_keep((uint32_t)(mask >> (j * VL)), x, v_set1(-INFINITY));
 }
 
-#define ATTN_BLOCKS(T, A, KSTEPS)                                                                                                        \
-    /* a row's scores -> weights, their maximum and sum; only the first `vectors` of its vectors hold keys that the tile sees */         \
-    TK_INLINE void softmax_row_##T(const float *s, A *p, float *m, float *l, long seen, int vectors, int masked)                         \
-    {                                                                                                                                    \
-        vf top = seen_vector(s, 0, seen, masked);                                                                                        \
-        _Pragma("GCC unroll 4") for (int j = 1; j < vectors; j++) top = v_max(top, seen_vector(s, j, seen, masked));                     \
-        float max = v_hmax(top);                                                                                                         \
-        vf vmax = v_set1(max), sum = v_zero();                                                                                           \
-        _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++) {                                                                      \
-            vf e = v_expneg(v_sub(vmax, seen_vector(s, j, seen, masked)));                                                               \
-            sum = v_add(sum, e);                                                                                                         \
-            weight_##T(p + j * VL, e);                                                                                                   \
-        }                                                                                                                                \
-        *m = max;                                                                                                                        \
-        *l = v_hsum(sum);                                                                                                                \
-    }                                                                                                                                    \
-                                                                                                                                         \
-    /* weights of rows r .. r+mr, of which the tile sees `seen` keys at most */                                                          \
-    TK_INLINE void score_block_##T(int mr, const tk_attention_tile *t, long r, long key0, long seen, int masked,                         \
-                                   const uint32_t *k, long ahead)                                                                        \
-    {                                                                                                                                    \
-        const A *q = (const A *)t->q + r * t->dimp;                                                                                      \
-        vf scale = v_set1(t->scale);                                                                                                     \
-        for (long j = 0; j < seen; j += ATTN_NV * VL) {                                                                                  \
-            vf acc[ATTN_MR][ATTN_NV_MAX];                                                                                                \
-            LANES_FOR(i, mr) LANES_FOR(v, ATTN_NV) acc[i][v] = v_zero();                                                                 \
-            product_##T(mr, ATTN_NV, KSTEPS(t->dim), q, t->dimp, k + j, TK_CHUNK, ahead, acc);                                           \
-            LANES_FOR(i, mr) LANES_FOR(v, ATTN_NV) v_store(t->s + i * TK_CHUNK + j + v * VL, v_mul(scale, acc[i][v]));                   \
-        }                                                                                                                                \
-        A *p = (A *)t->p + r * TK_CHUNK;                                                                                                 \
-        for (int i = 0; i < mr; i++) {                                                                                                   \
-            const float *s = t->s + i * TK_CHUNK;                                                                                        \
-            if (!masked) softmax_row_##T(s, p + i * TK_CHUNK, t->mc + r + i, t->lc + r + i, TK_CHUNK, ATTN_CHUNK_VECTORS, 0);            \
+#define ATTN_BLOCKS(T, A, KSTEPS)                                                                                                          \
+    /* a row's scores -> weights, their maximum and sum; only the first `vectors` of its vectors hold keys that the tile sees */           \
+    TK_INLINE void softmax_row_##T(const float *s, A *p, float *m, float *l, long seen, int vectors, int masked)                           \
+    {                                                                                                                                      \
+        vf top = seen_vector(s, 0, seen, masked);                                                                                          \
+        _Pragma("GCC unroll 4") for (int j = 1; j < vectors; j++) top = v_max(top, seen_vector(s, j, seen, masked));                       \
+        float max = v_hmax(top);                                                                                                           \
+        vf vmax = v_set1(max), sum = v_zero();                                                                                             \
+        _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++) {                                                                        \
+            vf e = v_expneg(v_sub(vmax, seen_vector(s, j, seen, masked)));                                                                 \
+            sum = v_add(sum, e);                                                                                                           \
+            weight_##T(p + j * VL, e);                                                                                                     \
+        }                                                                                                                                  \
+        *m = max;                                                                                                                          \
+        *l = v_hsum(sum);                                                                                                                  \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    /* weights of rows r .. r+mr, of which the tile sees `seen` keys at most */                                                            \
+    TK_INLINE void score_block_##T(int mr, const tk_attention_tile *t, long r, long key0, long seen, int masked,                           \
+                                   const uint32_t *k, long ahead)                                                                          \
+    {                                                                                                                                      \
+        const A *q = (const A *)t->q + r * t->dimp;                                                                                        \
+        const int nv = strip_vectors(mr);                                                                                                  \
+        vf scale = v_set1(t->scale);                                                                                                       \
+        for (long j = 0; j < seen; j += nv * VL) {                                                                                         \
+            vf acc[ATTN_MR][ATTN_NV];                                                                                                      \
+            LANES_FOR(i, mr) LANES_FOR(v, nv) acc[i][v] = v_zero();                                                                        \
+            product_##T(mr, nv, KSTEPS(t->dim), q, t->dimp, k + j, TK_CHUNK, ahead, t->fetches, acc);                                      \
+            LANES_FOR(i, mr) LANES_FOR(v, nv) v_store(t->s + i * TK_CHUNK + j + v * VL, v_mul(scale, acc[i][v]));                          \
+        }                                                                                                                                  \
+        A *p = (A *)t->p + r * TK_CHUNK;                                                                                                   \
+        for (int i = 0; i < mr; i++) {                                                                                                     \
+            const float *s = t->s + i * TK_CHUNK;                                                                                          \
+            if (!masked) softmax_row_##T(s, p + i * TK_CHUNK, t->mc + r + i, t->lc + r + i, TK_CHUNK, ATTN_CHUNK_VECTORS, 0);              \
             else softmax_row_##T(s, p + i * TK_CHUNK, t->mc + r + i, t->lc + r + i, t->keys[r + i] - key0, (int)((seen + VL - 1) / VL), 1);\
-        }                                                                                                                                \
-    }                                                                                                                                    \
-                                                                                                                                         \
-    /* nv vectors of o, from column j on, of rows r .. r+mr */                                                                           \
-    TK_INLINE void value_block_##T(int mr, int nv, const tk_attention_tile *t, long r, long j, long seen, const uint32_t *v,             \
-                                   int first, long ahead)                                                                                \
-    {                                                                                                                                    \
-        vf acc[ATTN_MR][ATTN_NV_MAX];                                                                                                    \
-        LANES_FOR(i, mr) LANES_FOR(n, nv) acc[i][n] = v_zero();                                                                          \
-        product_##T(mr, nv, KSTEPS(seen), (const A *)t->p + r * TK_CHUNK, TK_CHUNK, v + j, t->dimp, ahead, acc);                         \
-        float *o = t->o + r * t->dimp + j;                                                                                               \
-        if (first) {                                                                                                                     \
-            LANES_FOR(i, mr) LANES_FOR(n, nv) v_store(o + i * t->dimp + n * VL, acc[i][n]);                                              \
-        } else {                                                                                                                         \
-            LANES_FOR(i, mr) {                                                                                                           \
-                vf keep = v_set1(t->keep[r + i]), take = v_set1(t->take[r + i]);                                                         \
-                LANES_FOR(n, nv) merge_vector(o + i * t->dimp + n * VL, keep, take, acc[i][n]);                                          \
-            }                                                                                                                            \
-        }                                                                                                                                \
-    }                                                                                                                                    \
-                                                                                                                                         \
-    /* all columns of o, of rows r .. r+mr */                                                                                            \
-    TK_INLINE void value_rows_##T(int mr, const tk_attention_tile *t, long r, long seen, const uint32_t *v, int first, long ahead)       \
-    {                                                                                                                                    \
-        long j = 0, n = t->dimp / VL;                                                                                                    \
-        for (; n >= 4 || n == ATTN_NV; n -= ATTN_NV, j += ATTN_NV * VL) value_block_##T(mr, ATTN_NV, t, r, j, seen, v, first, ahead);    \
-        if (ATTN_NV == 2 && n == 3) value_block_##T(mr, ATTN_NV_MAX, t, r, j, seen, v, first, ahead);                                    \
-        if (ATTN_NV == 2 && n == 1) value_block_##T(mr, 1, t, r, j, seen, v, first, ahead);                                              \
-    }                                                                                                                                    \
-                                                                                                                                         \
-    static void TK_SIMD(attention_chunk_##T)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t key0, const void *kv,        \
-                                             int first, const void *next)                                                                \
-    {                                                                                                                                    \
-        const uint32_t *k = kv, *v = k + KSTEPS(t->dim) * TK_CHUNK;                                                                      \
-        long ahead = (const char *)next - (const char *)kv;                                                                              \
-        long least = TK_CHUNK, most = 0, end = row + rows;                                                                               \
-        for (long r = row; r < end; r++) {                                                                                               \
-            long seen = t->keys[r] - key0;                                                                                               \
-            least = seen < least ? seen : least;                                                                                         \
-            most = seen > most ? seen : most;                                                                                            \
-        }                                                                                                                                \
-        if (most > TK_CHUNK) most = TK_CHUNK;                                                                                            \
-        if (least == TK_CHUNK) ATTN_EACH_BLOCK(score_block_##T, t, r, key0, TK_CHUNK, 0, k, r == row ? ahead : 0)                        \
-        else ATTN_EACH_BLOCK(score_block_##T, t, r, key0, most, 1, k, r == row ? ahead : 0)                                              \
-        if (!first) merge_weights(t, row, rows);                                                                                         \
-        else {                                                                                                                           \
-            memcpy(t->m + row, t->mc + row, (size_t)rows * sizeof(float));                                                               \
-            memcpy(t->l + row, t->lc + row, (size_t)rows * sizeof(float));                                                               \
-        }                                                                                                                                \
-        ATTN_EACH_BLOCK(value_rows_##T, t, r, most, v, first, r == row ? ahead : 0)                                                      \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    /* nv vectors of o, from column j on, of rows r .. r+mr */                                                                             \
+    TK_INLINE void value_block_##T(int mr, int nv, const tk_attention_tile *t, long r, long j, long seen, const uint32_t *v,               \
+                                   int first, long ahead)                                                                                  \
+    {                                                                                                                                      \
+        vf acc[ATTN_MR][ATTN_NV];                                                                                                          \
+        LANES_FOR(i, mr) LANES_FOR(n, nv) acc[i][n] = v_zero();                                                                            \
+        product_##T(mr, nv, KSTEPS(seen), (const A *)t->p + r * TK_CHUNK, TK_CHUNK, v + j, t->dimp, ahead, t->fetches, acc);               \
+        float *o = t->o + r * t->dimp + j;                                                                                                 \
+        if (first) {                                                                                                                       \
+            LANES_FOR(i, mr) LANES_FOR(n, nv) v_store(o + i * t->dimp + n * VL, acc[i][n]);                                                \
+        } else {                                                                                                                           \
+            LANES_FOR(i, mr) {                                                                                                             \
+                vf keep = v_set1(t->keep[r + i]), take = v_set1(t->take[r + i]);                                                           \
+                LANES_FOR(n, nv) merge_vector(o + i * t->dimp + n * VL, keep, take, acc[i][n]);                                            \
+            }                                                                                                                              \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    /* all columns of o, of rows r .. r+mr */                                                                                              \
+    TK_INLINE void value_rows_##T(int mr, const tk_attention_tile *t, long r, long seen, const uint32_t *v, int first, long ahead)         \
+    {                                                                                                                                      \
+        const int wide = strip_vectors(mr);                                                                                                \
+        long j = 0, n = t->dimp / VL; /* never leave a lone vector where 3 fit */                                                          \
+        for (; n > wide + 1 || n == wide; n -= wide, j += wide * VL) value_block_##T(mr, wide, t, r, j, seen, v, first, ahead);            \
+        if (VL == 16 && (n == 3 || n == 5)) {                                                                                              \
+            value_block_##T(mr, 3, t, r, j, seen, v, first, ahead);                                                                        \
+            n -= 3, j += 3 * VL;                                                                                                           \
+        }                                                                                                                                  \
+        if (wide == 4 && n == 2) value_block_##T(mr, 2, t, r, j, seen, v, first, ahead);                                                   \
+        if (VL == 16 && n == 1) value_block_##T(mr, 1, t, r, j, seen, v, first, ahead);                                                    \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    static void TK_SIMD(attention_chunk_##T)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t key0, const void *kv,          \
+                                             int first, const void *next)                                                                  \
+    {                                                                                                                                      \
+        const uint32_t *k = kv, *v = k + KSTEPS(t->dim) * TK_CHUNK;                                                                        \
+        long ahead = (const char *)next - (const char *)kv;                                                                                \
+        long least = TK_CHUNK, most = 0, end = row + rows;                                                                                 \
+        for (long r = row; r < end; r++) {                                                                                                 \
+            long seen = t->keys[r] - key0;                                                                                                 \
+            least = seen < least ? seen : least;                                                                                           \
+            most = seen > most ? seen : most;                                                                                              \
+        }                                                                                                                                  \
+        if (most > TK_CHUNK) most = TK_CHUNK;                                                                                              \
+        ATTN_EACH_BLOCK(score_block_##T, t, r, key0, most, least < TK_CHUNK, k, r == row ? ahead : 0)                                      \
+        if (!first) merge_weights(t, row, rows);                                                                                           \
+        else {                                                                                                                             \
+            memcpy(t->m + row, t->mc + row, (size_t)rows * sizeof(float));                                                                 \
+            memcpy(t->l + row, t->lc + row, (size_t)rows * sizeof(float));                                                                 \
+        }                                                                                                                                  \
+        ATTN_EACH_BLOCK(value_rows_##T, t, r, most, v, first, r == row ? ahead : 0)                                                        \
     }
 
-// ATTN_EACH_BLOCK calls block(mr, ...) for rows r = row .. end in register blocks; eight rows make two of four rather than six and two.
-#define ATTN_EACH_BLOCK(block, ...)                                                                                                      \
-    {                                                                                                                                    \
-        long r = row;                                                                                                                    \
-        for (; r + ATTN_MR <= end && !(ATTN_MR == 6 && end - r == 8); r += ATTN_MR) block(ATTN_MR, __VA_ARGS__);                         \
-        if (ATTN_MR > 4)                                                                                                                 \
-            for (; r + 4 <= end; r += 4) block(4, __VA_ARGS__);                                                                          \
-        if (ATTN_MR > 2 && r + 2 <= end) { block(2, __VA_ARGS__); r += 2; }                                                              \
-        if (r < end) block(1, __VA_ARGS__);                                                                                              \
+// ATTN_EACH_BLOCK calls block(mr, ...) for rows r = row .. end in register blocks.
+#define ATTN_EACH_BLOCK(block, ...)                                                                                                        \
+    {                                                                                                                                      \
+        long r = row;                                                                                                                      \
+        for (; r + ATTN_MR <= end; r += ATTN_MR) block(ATTN_MR, __VA_ARGS__);                                                              \
+        if (ATTN_MR > 4)                                                                                                                   \
+            for (; r + 4 <= end; r += 4) block(4, __VA_ARGS__);                                                                            \
+        if (ATTN_MR > 2 && r + 2 <= end) { block(2, __VA_ARGS__); r += 2; }                                                                \
+        if (r < end) block(1, __VA_ARGS__);                                                                                                \
     }
 
 // merge_vector is the rule's last line for VL columns.
@@ -236,35 +268,62 @@ static void TK_SIMD(attention_merge)(const tk_attention_tile *t, int64_t row, in
     }
 }
 
-static void TK_SIMD(attention_query_f32)(const tk_attention_tile *t, int64_t row, const void *q)
+// A row of n floats in vectors.
+TK_INLINE void copy_f32(float *y, const float *x, long n)
 {
-    memcpy((float *)t->q + row * t->dimp, q, (size_t)t->dim * sizeof(float));
+    long j = 0;
+    for (; j + VL <= n; j += VL) v_store(y + j, v_load(x + j));
+    if (j < n) v_storen(y + j, v_loadn(x + j, n - j), n - j);
 }
 
-static void TK_SIMD(attention_query_bf16)(const tk_attention_tile *t, int64_t row, const void *q)
+TK_INLINE void query_row_f32(float *y, const void *x, long n) { copy_f32(y, x, n); }
+TK_INLINE void query_row_bf16(attn_bf16 *y, const void *x, long n)
 {
-    attn_bf16 *y = (attn_bf16 *)t->q + row * t->dimp;
 #if TK_ISA_LEVEL >= 4
-    memcpy(y, q, (size_t)t->dim * sizeof *y);
+    copy_f32((float *)y, x, n / 2);  // n is even
 #else
-    const uint16_t *x = q;
-    for (long j = 0; j < t->dim; j++) y[j] = bf16_to_f32(x[j]);
+    const uint16_t *h = x;
+    long j = 0;
+    for (; j + VL <= n; j += VL) v_store(y + j, v_load_bf16(h + j));
+    if (j < n) v_storen(y + j, v_loadn_bf16(h + j, n - j), n - j);
 #endif
 }
 
 // The division by l is a multiplication, and + 0 makes every zero a positive one.
-#define ATTN_STORE(T, type, STORE, STOREN)                                                                                               \
-    static void TK_SIMD(attention_store_##T)(const tk_attention_tile *t, int64_t row, void *out, float *lse)                             \
-    {                                                                                                                                    \
-        const float *o = t->o + row * t->dimp;                                                                                           \
-        vf share = v_set1(1.0f / t->l[row]);                                                                                             \
-        type *y = out;                                                                                                                   \
-        long j = 0;                                                                                                                      \
-        for (; j + VL <= t->dim; j += VL) STORE(y + j, v_fma(v_load(o + j), share, v_zero()));                                           \
-        if (j < t->dim) STOREN(y + j, v_fma(v_load(o + j), share, v_zero()), t->dim - j);                                                \
-        if (lse) *lse = t->m[row] + logf(t->l[row]);                                                                                     \
+TK_INLINE void store_row_f32(float *y, const float *o, vf share, long n)
+{
+    long j = 0;
+    for (; j + VL <= n; j += VL) v_store(y + j, v_fma(v_load(o + j), share, v_zero()));
+    if (j < n) v_storen(y + j, v_fma(v_load(o + j), share, v_zero()), n - j);
+}
+TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n)
+{
+    long j = 0;
+    for (; j + VL <= n; j += VL) v_store_bf16(y + j, v_fma(v_load(o + j), share, v_zero()));
+    if (j < n) v_storen_bf16(y + j, v_fma(v_load(o + j), share, v_zero()), n - j);
+}
+
+#define ATTN_ROWS(T, type, A)                                                                                                              \
+    static void TK_SIMD(attention_query_##T)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, const void *q,     \
+                                             int64_t ld)                                                                                   \
+    {                                                                                                                                      \
+        const type *x = q;                                                                                                                 \
+        A *y = (A *)t->q + row * t->dimp;                                                                                                  \
+        for (long p = 0; p < positions; p++, x += ld)                                                                                      \
+            for (long h = 0; h < heads; h++, y += t->dimp) query_row_##T(y, x + h * t->dim, t->dim);                                       \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    static void TK_SIMD(attention_store_##T)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, void *out,         \
+                                             int64_t ld, float *lse, int64_t ldl)                                                          \
+    {                                                                                                                                      \
+        type *y = out;                                                                                                                     \
+        for (long p = 0; p < positions; p++, y += ld)                                                                                      \
+            for (long h = 0; h < heads; h++, row++) {                                                                                      \
+                store_row_##T(y + h * t->dim, t->o + row * t->dimp, v_set1(1.0f / t->l[row]), t->dim);                                     \
+                if (lse) lse[p * ldl + h] = t->m[row] + logf(t->l[row]);                                                                   \
+            }                                                                                                                              \
     }
-ATTN_STORE(f32, float, v_store, v_storen)
-ATTN_STORE(bf16, uint16_t, v_store_bf16, v_storen_bf16)
+ATTN_ROWS(f32, float, float)
+ATTN_ROWS(bf16, uint16_t, attn_bf16)
 
 #endif

@@ -1,20 +1,22 @@
 // gemm.h - the one microkernel: rows of activations times packed lanes.
 //
-//     gemm_T(m, n, k, a, lda, b, ldb, c, ldc, accumulate)          C[m, n] (+)= A[m, k] B, T = bf16 or f32
-//     gemm_panels_T(m, panels, k, a, lda, w, after, c, ldc, accumulate)   C[m, 32 panels] (+)= A[m, k] W^T, W packed, panels contiguous
+//     gemm_T(m, n, k, a, lda, b, ldb, c, ldc, accumulate)                 C[m, n] (+)= A[m, k] B, T = bf16 or f32
+//     gemm_panels_T(m, panels, k, a, lda, w, after, c, ldc, accumulate)   C[m, 32 panels] (+)= A[m, k] W^T, W's panels from w on
 //
 // A is row-major (f32 or bf16, row stride lda elements), B is [ksteps][ldb] lanes of which the first n (a multiple of 16) are
 // used, and C is f32, row stride ldc. Every C element is one accumulator, k steps in increasing order, so its bits depend on
 // neither m nor n nor the tile that it falls into; accumulate continues from what C holds, which leaves the bits of one long sum.
-// An odd k (bf16) reads one element of A in its last step, never one beyond the row.
+// An odd k (bf16) reads one element of A in its last step, never one beyond the row. after: the panels that the caller probably
+// needs next, of which some lanes are prefetched (never read), or NULL. Several panels a call are faster than one.
 //
-// Used by matmul and logprob (panels) and attention (B a KV tile: K with ldb = TK_CHUNK, V with ldb = dimp).
-//
-// A tile is mr rows by nv vectors of columns: 12 x 2 of the 32 AVX-512 registers, 6 x 2 of 16. Few rows take more columns instead
+// A tile is mr rows by nv vectors of columns: 12 x 2 in the 32 AVX-512 registers, 6 x 2 in 16. Few rows take more columns instead
 // (1 x 8: four panels in flight), so that there are accumulators enough to hide the latency of a product. The rows of a tile are
 // staged first: copied (or, where the ISA has no bf16 dot product, widened to f32) into an array of fixed stride, some 25 KB, that
-// lives in L1 while B streams past. It costs 1 / (columns / 16) of a product a lane, makes every row's address a constant offset,
-// and frees the rows of strides near a multiple of 4 KB from evicting one another.
+// lives in L1 while B streams past. That makes every row's address a constant offset, frees rows whose strides are near a multiple
+// of 4 KB from evicting one another, and costs a load and a store for every 16 steps of a row and pass over B's columns.
+//
+// Memory: lanes are prefetched into L1 shortly before their use. One tile of rows prefetches them into L2 some KB earlier; several
+// share a chunk of B in L2, and while they pass over it each brings in its part of the chunk that follows, at an even rate.
 //
 // Floor: 2 m n k FLOP at the dot-product (f32: FMA) peak, or the bytes of B at the read bandwidth, whichever is later.
 #ifndef TK_SIMD_GEMM_H
@@ -59,8 +61,8 @@ typedef struct gemm_run {
     const uint32_t *a;
     long steps;
     const uint32_t *b, *next;  // next: the lanes that the caller needs after these
-    const uint32_t *far;       // the lanes to bring into L2 meanwhile,
-    long far_step;             // how many of each 32 a step
+    const uint32_t *far;       // the lanes to bring into L2 meanwhile:
+    long far_step;             // this many further on with every step
     long ldb, group;           // lanes from one step to the next; from one 32 columns to the next
     float *c;
     long ldc;
@@ -213,8 +215,7 @@ TK_INLINE void gemm_columns(int kind, int mr, int widest, long vectors, gemm_run
 }
 
 // gemm_block does all of C. The rows are shared out evenly among as few tiles as hold them, K among as few chunks as the stage
-// takes; a chunk of B stays in L2 while the tiles pass over it, each bringing in its share of the chunk that follows. after: the lanes that
-// the caller needs when this is done, laid out as B's.
+// takes. group as in gemm_run; after: the lanes that the caller needs when this is done, laid out as B's.
 TK_INLINE void gemm_block(int kind, long m, long n, long k, const void *a, long lda, const uint32_t *b, long ldb, long group,
                           const uint32_t *after, float *c, long ldc, int accumulate)
 {

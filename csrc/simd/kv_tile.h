@@ -40,7 +40,13 @@ static void TK_SIMD(attention_pack_f32)(int64_t dim, int64_t n, int64_t offset, 
     float *vt = (float *)(kt + dim * TK_CHUNK);
     long dimp = (dim + 15) / 16 * 16;
     pack_key_lanes(dim, n, k, ldk * 4, kt + offset);
-    for (long i = 0; i < n; i++) memcpy(vt + (offset + i) * dimp, (const float *)v + i * ldv, (size_t)dim * 4);
+    for (long i = 0; i < n; i++) {
+        const float *x = (const float *)v + i * ldv;
+        float *y = vt + (offset + i) * dimp;
+        long j = 0;
+        for (; j + VL <= dim; j += VL) v_store(y + j, v_load(x + j));
+        if (j < dim) v_storen(y + j, v_loadn(x + j, dim - j), dim - j);
+    }
 }
 
 // pack_half writes one value into the even or the odd halves of its row of lanes.

@@ -1,7 +1,7 @@
 // logsumexp.h - the fold of one chunk of the vocabulary, for one ISA: used by logprob and sample alike, so that they agree bit for bit.
 //
 // Column j of the chunk belongs to lane j mod 32, in increasing j; the lanes are added by one fixed tree. Two passes over the chunk,
-// which is in L1 after the first: the maximum, then the sums. Floor: 4 bytes read a column, or about 28 FLOPs.
+// which is in L1 after the first: the maximum, then the sums. Floor: 4 bytes read a column, or about 26 FLOPs.
 #ifndef TK_SIMD_LOGSUMEXP_H
 #define TK_SIMD_LOGSUMEXP_H
 

@@ -1,7 +1,7 @@
 // swiglu.h - silu(gate) * up over n elements, for one ISA.
 //
 // silu(z) = z s(z), with s(z) = 1/(1 + e^-|z|) for z >= 0 and e^-|z|/(1 + e^-|z|) below: no overflow, and the relative accuracy
-// of the exponential in the negative tail down to -87. Floor: three operands of memory, or about 26 FLOPs an element.
+// of the exponential in the negative tail down to -87. Floor: three operands of memory, or about 32 FLOPs an element.
 #include "dtype.h"
 #include "expneg.h"
 

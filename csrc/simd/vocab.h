@@ -11,7 +11,8 @@
         enum { GROUP = 8 };                                                                                                      \
         const int64_t lanes = TK_PANEL * (lanes_of_k);                                                                           \
         for (int64_t p = 0; p < panels; p += GROUP)                                                                              \
-            TK_SIMD(gemm_panels_##T)(rows, panels - p < GROUP ? panels - p : GROUP, k, x, ldx, w + p * lanes, z + p * TK_PANEL, ldz, 0); \
+            TK_SIMD(gemm_panels_##T)(rows, panels - p < GROUP ? panels - p : GROUP, k, x, ldx, w + p * lanes, NULL, \
+                                     z + p * TK_PANEL, ldz, 0);                                                                  \
     }
 
 VOCAB_LOGITS(f32, float, k)
