@@ -352,7 +352,9 @@ func ksteps(dtype uint32, k int) int {
 }
 
 // PackedBytes is the size of a weight [n, k] packed for [Device.MatMul]: 128 bytes a panel and k step.
-func PackedBytes(dtype uint32, n, k int) int { return (n + Panel - 1) / Panel * ksteps(dtype, k) * Panel * 4 }
+func PackedBytes(dtype uint32, n, k int) int {
+	return (n + Panel - 1) / Panel * ksteps(dtype, k) * Panel * 4
+}
 
 // KVTileBytes is the size of one KV head's part of a page of keys and values of dimension dim.
 func KVTileBytes(dtype uint32, dim int) int {

@@ -176,6 +176,7 @@ int32_t tk_cpu_copy(uint64_t ctx, tk_copy_args *a, tk_error *err)
     TK_ENTER("copy");
     (void)cx;
     TK_REQUIRE(a->bytes == 0 || (a->dst && a->src), "copy: null address");
+    TK_REQUIRE(a->bytes < (1ull << 48), "copy: bytes is %llu", (unsigned long long)a->bytes);
     TK_REQUIRE(a->dst + a->bytes <= a->src || a->src + a->bytes <= a->dst, "copy: the regions overlap");
     if (a->bytes) memcpy(TK_PTR(void, a->dst), TK_PTR(void, a->src), a->bytes);
     return TK_OK;
