@@ -19,14 +19,14 @@ bench:
 lib: build/libthinker_cpu.so
 build/libthinker_cpu.so: $(wildcard csrc/*.c csrc/*.h csrc/*/*.h) CMakeLists.txt
 	cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
-	cmake --build build
+	cmake --build build --parallel
 
 race:
 	$(GO) test -race ./...
 
-# The C kernels and what calls them, under the address and undefined-behaviour sanitizers.
+# The C kernels on every instruction set, under the address and undefined-behaviour sanitizers.
 sanitize:
-	CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan ./binding/... ./engine
+	CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan ./binding/...
 
 # The build without a C compiler, over the shared library.
 purego: lib
@@ -42,7 +42,7 @@ lint:
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
 	  done; done
 
 clean:

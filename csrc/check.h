@@ -20,6 +20,7 @@ static inline int32_t tk_check_matrix(tk_error *err, const char *op, const char 
 {
     const int64_t most = (int64_t)1 << TK_MAX_EXTENT_BITS;
     TK_REQUIRE(rows >= 0 && cols >= 0, "%s: %s has %lld rows of %lld", op, name, (long long)rows, (long long)cols);
+    TK_REQUIRE(ld >= 0 && ld <= most, "%s: the row stride of %s is %lld", op, name, (long long)ld);
     if (rows == 0 || cols == 0) return TK_OK;
     TK_REQUIRE(addr, "%s: %s is null", op, name);
     TK_REQUIRE(addr % (uint64_t)elem == 0, "%s: %s is %#llx, not aligned to its elements of %lld bytes", op, name, (unsigned long long)addr,

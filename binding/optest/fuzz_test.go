@@ -164,12 +164,13 @@ func FuzzOps(f *testing.F) {
 func TestGarbage(t *testing.T) {
 	g := newGarbler(t)
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 20000 {
+	const calls = 20000 / thin
+	for range calls {
 		g.call(t, garbageSeed(r))
 	}
 	for _, p := range g.problems {
-		if g.done[p.Op] < 100 {
-			t.Errorf("%s: only %d of about %d calls went through", p.Op, g.done[p.Op], 20000/len(g.problems))
+		if g.done[p.Op] < calls/200 {
+			t.Errorf("%s: only %d of about %d calls went through", p.Op, g.done[p.Op], calls/len(g.problems))
 		}
 	}
 }

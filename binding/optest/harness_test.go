@@ -32,7 +32,7 @@ func answer(p *Problem) *Result {
 // fails.
 func TestCheck(t *testing.T) {
 	for _, c := range tested() {
-		if c.Op == "sample" || c.Work().FLOPs > 5e6 {
+		if c.Op == "sample" || c.Work().FLOPs > 2e6 {
 			continue // the naive loop draws nothing; the large cases are as the small ones
 		}
 		p := c.New()

@@ -1,6 +1,7 @@
 package optest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/thinker-vl/thinker/binding"
@@ -51,9 +52,10 @@ func byOp(t *testing.T, cases []Case, f func(t *testing.T, c Case)) {
 	}
 }
 
+// tested are the cases that are not for benchmarks only.
 func tested() (cs []Case) {
 	for _, c := range Cases() {
-		if !c.Bench {
+		if !c.Bench && c.Seed%thin == 0 {
 			cs = append(cs, c)
 		}
 	}
@@ -98,7 +100,10 @@ func TestProperties(t *testing.T) {
 	for _, isa := range isas(t) {
 		devices = append(devices, open(t, isa, 2))
 	}
-	for _, p := range Properties() {
+	for i, p := range Properties() {
+		if i%thin != 0 {
+			continue
+		}
 		t.Run(p.Name, func(t *testing.T) {
 			if err := p.Check(devices...); err != nil {
 				t.Error(err)
@@ -145,6 +150,109 @@ func TestHeaderName(t *testing.T) {
 	} {
 		if got := headerName(field); got != want {
 			t.Errorf("headerName(%s) = %s, want %s", field, got, want)
+		}
+	}
+}
+
+// TestWorkspaces: the queries answer sizes of nothing, grow with what they are asked for, and refuse what no op would take.
+func TestWorkspaces(t *testing.T) {
+	d := open(t, binding.ISAAuto, 3)
+	attention := func(dtype uint32, rows, keys, heads, kvHeads, dim int64) (uint64, error) {
+		a := binding.AttentionWorkspaceArgs{DType: dtype, Rows: rows, Keys: keys, Heads: heads, KVHeads: kvHeads, Dim: dim}
+		err := d.AttentionWorkspace(&a)
+		return a.Bytes, err
+	}
+	logprob := func(dtype uint32, rows, n, k int64) (uint64, error) {
+		a := binding.LogProbWorkspaceArgs{DType: dtype, Rows: rows, N: n, K: k}
+		err := d.LogProbWorkspace(&a)
+		return a.Bytes, err
+	}
+	sample := func(rows, n int64) (uint64, error) {
+		a := binding.SampleWorkspaceArgs{Rows: rows, N: n}
+		err := d.SampleWorkspace(&a)
+		return a.Bytes, err
+	}
+	const huge = 1 << 62
+	for name, f := range map[string]func() (uint64, error){
+		"attention, dtype 0":      func() (uint64, error) { return attention(0, 1, 64, 2, 1, 16) },
+		"attention, rows -1":      func() (uint64, error) { return attention(1, -1, 64, 2, 1, 16) },
+		"attention, rows 2^62":    func() (uint64, error) { return attention(1, huge, 64, 2, 1, 16) },
+		"attention, keys -1":      func() (uint64, error) { return attention(1, 1, -1, 2, 1, 16) },
+		"attention, keys 2^62":    func() (uint64, error) { return attention(1, 1, huge, 2, 1, 16) },
+		"attention, heads 0":      func() (uint64, error) { return attention(1, 1, 64, 0, 1, 16) },
+		"attention, heads 2^62":   func() (uint64, error) { return attention(1, 1, 64, huge, 1, 16) },
+		"attention, kv_heads 0":   func() (uint64, error) { return attention(1, 1, 64, 2, 0, 16) },
+		"attention, 3 heads of 2": func() (uint64, error) { return attention(1, 1, 64, 3, 2, 16) },
+		"attention, dim -16":      func() (uint64, error) { return attention(1, 1, 64, 2, 1, -16) },
+		"attention, dim 2^62":     func() (uint64, error) { return attention(1, 1, 64, 2, 1, huge) },
+		"logprob, dtype 7":        func() (uint64, error) { return logprob(7, 1, 10, 10) },
+		"logprob, rows -1":        func() (uint64, error) { return logprob(1, -1, 10, 10) },
+		"logprob, rows 2^62":      func() (uint64, error) { return logprob(1, huge, 10, 10) },
+		"logprob, n -1":           func() (uint64, error) { return logprob(1, 1, -1, 10) },
+		"logprob, n 2^62":         func() (uint64, error) { return logprob(1, 3, huge, 10) },
+		"sample, rows -1":         func() (uint64, error) { return sample(-1, 10) },
+		"sample, rows 2^62":       func() (uint64, error) { return sample(huge, 10) },
+		"sample, n -1":            func() (uint64, error) { return sample(1, -1) },
+		"sample, n 2^62":          func() (uint64, error) { return sample(3, huge) },
+	} {
+		if n, err := f(); !errors.Is(err, binding.ErrInvalid) {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
+		}
+	}
+	for name, f := range map[string]func(rows int64) (uint64, error){
+		"attention": func(rows int64) (uint64, error) { return attention(2, rows, 64*rows, 16, 2, 128) },
+		"logprob":   func(rows int64) (uint64, error) { return logprob(2, rows, 151936, 2048) },
+		"sample":    func(rows int64) (uint64, error) { return sample(rows, 151936) },
+	} {
+		var last uint64
+		for _, rows := range []int64{0, 1, 2, 3, 16, 17, 240, 4096} {
+			n, err := f(rows)
+			if err != nil || n < last || n > 1<<32 {
+				t.Errorf("%s of %d rows: %d bytes, after %d for fewer; %v", name, rows, n, last, err)
+			}
+			last = n
+		}
+	}
+}
+
+// TestClosed: every op of a closed device says so.
+func TestClosed(t *testing.T) {
+	open(t, binding.ISAAuto, 1)
+	d, err := binding.Open(binding.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range refusalBases() {
+		if err := Call(d, p.Args(Memory{})); !errors.Is(err, binding.ErrClosed) {
+			t.Errorf("%s: %v", p.Op, err)
+		}
+	}
+	if err := Call(d, nil); err == nil {
+		t.Error("a call without args")
+	}
+}
+
+// TestRefusalBases: the calls that refusals spoil are good, and there is one for every op.
+func TestRefusalBases(t *testing.T) {
+	d := open(t, binding.ISAAuto, 1)
+	has := map[string]bool{}
+	for _, p := range refusalBases() {
+		has[p.Op] = true
+		r, err := p.Run(d)
+		if err == nil {
+			err = p.Check(r)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range Cases() {
+		if !has[c.Op] {
+			t.Errorf("no refusals of %s", c.Op)
+			has[c.Op] = true
 		}
 	}
 }

@@ -6,9 +6,10 @@
 //     oc[r]   = p[r] V
 //     m' = max(m, mc),  l = l e^(m - m') + lc e^(mc - m'),  o = o e^(m - m') + oc e^(mc - m'),  m = m'
 //
-// Idea: q.k and p.v run on register blocks of ATTN_MR rows by 16 to 48 columns. The 64 scores of a block's rows go through a buffer
-// of some KB straight into weights, and the accumulators of p.v are merged into o as they leave the registers, so neither scores nor
-// chunk outputs ever make a pass through memory. 64 rows by 32 KB of K and V (dim 128, bf16) stay within the second cache level.
+// Idea: q.k and p.v run on register blocks. The 64 scores of a block's rows go through a buffer of 2 KB straight into weights, and the
+// accumulators of p.v are merged into o as they leave the registers, so neither scores nor chunk outputs ever make a pass through
+// memory. 64 rows by 32 KB of K and V (dim 128, bf16) stay within the second cache level. While the first block multiplies, the next
+// chunk is fetched at the pace at which this one is read: with the 8 rows of a decoded token memory and multipliers are both busy.
 //
 // Floor: 4 dim FLOPs a visible pair. Around it, a row and chunk cost 64 exponentials and two passes over dimp floats of o.
 //
@@ -66,19 +67,19 @@ TK_INLINE void fetch_some(tk_fetches *f, int mr, int nv)
 
 // product: acc[i][j] += sum over steps of a[i] b, for mr rows of a and nv vectors of b. In the meantime it fetches some of f, and the
 // lanes that lie `ahead` bytes beyond b.
-#define ATTN_PRODUCT_STEPS(s, steps)                                                                    \
-    for (long s = 0, stop; s < steps && (fetch_some(f, mr, nv), stop = steps - s < ATTN_STEPS ? steps : s + ATTN_STEPS, 1);)               \
-        for (; s < stop; s++, b += ldb)
-
 TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
                            vf acc[ATTN_MR][ATTN_NV])
 {
-    ATTN_PRODUCT_STEPS(s, steps) {
-        vf x[ATTN_NV];
-        LANES_FOR(j, nv) { x[j] = v_as_f32(v_lanes(b + j * VL)); fetch_ahead(b, j, ahead); }
-        LANES_FOR(i, mr) {
-            vf y = v_set1(a[i * lda + s]);
-            LANES_FOR(j, nv) acc[i][j] = v_fma(y, x[j], acc[i][j]);
+    for (long s = 0; s < steps;) {
+        fetch_some(f, mr, nv);
+        long stop = steps - s < ATTN_STEPS ? steps : s + ATTN_STEPS;
+        for (; s < stop; s++, b += ldb) {
+            vf x[ATTN_NV];
+            LANES_FOR(j, nv) { x[j] = v_as_f32(v_lanes(b + j * VL)); fetch_ahead(b, j, ahead); }
+            LANES_FOR(i, mr) {
+                vf y = v_set1(a[i * lda + s]);
+                LANES_FOR(j, nv) acc[i][j] = v_fma(y, x[j], acc[i][j]);
+            }
         }
     }
 }
@@ -86,29 +87,33 @@ TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda,
 TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
                             vf acc[ATTN_MR][ATTN_NV])
 {
-    ATTN_PRODUCT_STEPS(s, steps) {
-        vi x[ATTN_NV];
-        LANES_FOR(j, nv) { x[j] = v_lanes(b + j * VL); fetch_ahead(b, j, ahead); }
+    for (long s = 0; s < steps;) {
+        fetch_some(f, mr, nv);
+        long stop = steps - s < ATTN_STEPS ? steps : s + ATTN_STEPS;
+        for (; s < stop; s++, b += ldb) {
+            vi x[ATTN_NV];
+            LANES_FOR(j, nv) { x[j] = v_lanes(b + j * VL); fetch_ahead(b, j, ahead); }
 #if TK_ISA_LEVEL >= 4
-        LANES_FOR(i, mr) {
-            uint32_t pair;
-            memcpy(&pair, a + i * lda + 2 * s, 4);
-            vi y = v_lane1(pair);
-            LANES_FOR(j, nv) acc[i][j] = v_dot(acc[i][j], y, x[j]);
-        }
+            LANES_FOR(i, mr) {
+                uint32_t pair;
+                memcpy(&pair, a + i * lda + 2 * s, 4);
+                vi y = v_lane1(pair);
+                LANES_FOR(j, nv) acc[i][j] = v_dot(acc[i][j], y, x[j]);
+            }
 #else
-        vf half[ATTN_NV];  // v_dot's two steps, with b's halves widened once for all rows
-        LANES_FOR(j, nv) half[j] = v_low_bf16(x[j]);
-        LANES_FOR(i, mr) {
-            vf y = v_set1(a[i * lda + 2 * s]);
-            LANES_FOR(j, nv) acc[i][j] = v_fma(y, half[j], acc[i][j]);
-        }
-        LANES_FOR(j, nv) half[j] = v_high_bf16(x[j]);
-        LANES_FOR(i, mr) {
-            vf y = v_set1(a[i * lda + 2 * s + 1]);
-            LANES_FOR(j, nv) acc[i][j] = v_fma(y, half[j], acc[i][j]);
-        }
+            vf half[ATTN_NV];  // v_dot's two steps, with b's halves widened once for all rows
+            LANES_FOR(j, nv) half[j] = v_low_bf16(x[j]);
+            LANES_FOR(i, mr) {
+                vf y = v_set1(a[i * lda + 2 * s]);
+                LANES_FOR(j, nv) acc[i][j] = v_fma(y, half[j], acc[i][j]);
+            }
+            LANES_FOR(j, nv) half[j] = v_high_bf16(x[j]);
+            LANES_FOR(i, mr) {
+                vf y = v_set1(a[i * lda + 2 * s + 1]);
+                LANES_FOR(j, nv) acc[i][j] = v_fma(y, half[j], acc[i][j]);
+            }
 #endif
+        }
     }
 }
 

@@ -111,7 +111,7 @@ func TestBadLines(t *testing.T) {
 		{"megabytes longer than the context", `{` + user(`"`+strings.Repeat("word ", 1<<20)+`"`) + `}`, prompts, []string{"4096"}},
 		{"no completion", `{` + user(`"Hi"`) + `}`, "score", []string{"neither completion nor completion_ids"}},
 		{"completions disagree", `{` + user(`"Hi"`) + `, "completion": "a", "completion_ids": [5]}`, "score", []string{"completion and completion_ids"}},
-		{"a banned completion id", `{` + user(`"Hi"`) + `, "completion_ids": [5, 612]}`, "score", []string{"612", "position 1", "ban"}},
+		{"a banned completion id", `{` + user(`"Hi"`) + `, "completion_ids": [5, 612]}`, "score", []string{"612", "position 1", "--ban none"}},
 		{"a completion id without a token", `{` + user(`"Hi"`) + `, "completion_ids": [630]}`, "score", []string{"630", "ban"}},
 		{"a completion id beyond the vocabulary", `{` + user(`"Hi"`) + `, "completion_ids": [9999]}`, "score", []string{"9999", "640"}},
 		{"a completion of the wrong type", `{` + user(`"Hi"`) + `, "completion": ["a"]}`, "score", []string{"completion", `["a"]`}},
@@ -474,4 +474,24 @@ type blocked chan struct{}
 func (b blocked) Read([]byte) (int, error) {
 	<-b
 	return 0, os.ErrClosed
+}
+
+// TestCheckedFirst puts a line that only the engine can refuse behind prompts that take long: it is refused before they are begun.
+func TestCheckedFirst(t *testing.T) {
+	model := testdata(t, "golden", "tiny")
+	prompt := `"messages": [{"role": "user", "content": "Hi"}]`
+	for _, tt := range []struct{ name, line, want string }{
+		{"a prompt that the cache cannot hold", `{"prompt_ids": [` + strings.Repeat("5, ", 2000) + `5]}`, "raise --cache"},
+		{"a prompt without room for an answer", `{"prompt_ids": [` + strings.Repeat("5, ", 4095) + `5]}`, "4096"},
+	} {
+		in := writeFile(t, filepath.Join(t.TempDir(), "in.jsonl"), strings.Repeat("{"+prompt+"}\n", 50)+tt.line+"\n")
+		o := thinker(t, "", "generate", "--model", model, "--in", in, "--n", "100000", "--ignore-eos", "--max-tokens", "1000", "--cache", "500KiB")
+		if o.code != 1 || !strings.HasPrefix(o.stderr, "thinker: "+in+":51: ") || !strings.Contains(o.stderr, tt.want) {
+			t.Errorf("%s: exit status %d: %s", tt.name, o.code, o.stderr)
+		}
+	}
+	in := writeFile(t, filepath.Join(t.TempDir(), "in.jsonl"), strings.Repeat("{"+prompt+`, "completion_ids": [5]}`+"\n", 50)+"{"+prompt+`, "completion_ids": [612]}`)
+	if o := thinker(t, "", append([]string{"score", "--model", model, "--in", in}, small...)...); o.code != 1 || o.stdout != "" || !strings.HasPrefix(o.stderr, "thinker: "+in+":51: ") {
+		t.Errorf("a banned id: exit status %d: %s%.100s", o.code, o.stderr, o.stdout)
+	}
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +40,29 @@ func TestPaths(t *testing.T) {
 		t.Chdir(dir)
 		if got := mustRun(t, line("pictures/a.png"), append(args, "--in", "-", "--out", "-")...); got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	})
+	t.Run("a line at a time", func(t *testing.T) {
+		// A program at the other end of the pipes waits for each answer before it asks again.
+		r, w := io.Pipe()
+		answers, stdout := io.Pipe()
+		done := make(chan int)
+		go func() {
+			code := run(context.Background(), append(args, "--batch", "1", "--quiet"), r, stdout, io.Discard)
+			stdout.Close()
+			done <- code
+		}()
+		answer := bufio.NewReader(answers)
+		for i := range 3 {
+			io.WriteString(w, line(picture))
+			got, err := answer.ReadString('\n')
+			if want := strings.Replace(want, `"index": 0`, fmt.Sprintf(`"index": %d`, i), 1); got != want || err != nil {
+				t.Errorf("%s, %v, want %s", got, err, want)
+			}
+		}
+		w.Close()
+		if code := <-done; code != 0 {
+			t.Errorf("exit status %d", code)
 		}
 	})
 	t.Run("output in place of the input", func(t *testing.T) {

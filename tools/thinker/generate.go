@@ -37,8 +37,9 @@ The log-probs are those of the policy at this temperature under the ban, before 
 bit for bit. Temperature 0 is greedy, with log-probs at temperature 1. A sample is a function of prompt, weights, settings, seed, index
 and sample: neither batch nor threads change it. Of generation_config.json nothing but the stop ids is used.
 
-Prompts are decoded together as memory allows, and the samples of a prompt share its prefill and its pictures. The last line on standard
-error tells the speed of prefill and decode and the peak of memory.`,
+Prompts are decoded together as memory allows, and the samples of a prompt share its prefill and its pictures. Standard input is read
+ahead as far as the batch has room; with --batch 1 each line is answered before the next is read. The last line on standard error tells
+the speed of prefill and decode and the peak of memory.`,
 		Example: `  thinker generate --model Qwen2.5-VL-3B --in questions.jsonl --out answers.jsonl --n 8 --temperature 0.9 --max-tokens 1024
   echo '{"messages": [{"role": "user", "content": [{"type": "image", "image": "dog.jpg"}, {"type": "text", "text": "What is it?"}]}]}' |
       thinker generate --model Qwen2.5-VL-3B --temperature 0`,
@@ -86,6 +87,7 @@ func (a *app) generate(c *cobra.Command, f *generateFlags) error {
 		return err
 	}
 	s := &source{}
+	s.check = func(c engine.Completion) error { return s.e.CheckPrompt(c.Prompt, f.sampling) }
 	done, records, err := a.prepare(ctx, c, s, &f.engineFlags, &f.lineFlags)
 	if err != nil {
 		return err

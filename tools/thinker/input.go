@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/thinker-vl/thinker/tools/thinker/internal/jsonl"
 )
@@ -16,7 +17,7 @@ const stdinPath = "-"
 type input struct {
 	path  string
 	name  string // for messages
-	dir   string // that relative picture paths start from
+	dir   string // that relative picture paths start from; "" is the working directory
 	again bool   // it is a file, and can be read more than once
 	stdin io.Reader
 }
@@ -39,7 +40,10 @@ func (a *app) openInput(path string, given bool) (*input, error) {
 		return nil, fmt.Errorf("%s is a folder: --in must name a file of one JSON object a line", path)
 	}
 	if fi.Mode().IsRegular() {
-		in.dir, in.again = filepath.Dir(path), true
+		in.again = true
+		if !strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/proc/") { // a file that goes by the name of a stream
+			in.dir = filepath.Dir(path)
+		}
 	}
 	return in, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -101,9 +102,10 @@ func (a *app) command() *cobra.Command {
 		Long: `Thinker runs Qwen2.5-VL from a Hugging Face checkpoint folder on hand-written CPU kernels.
 
 Inputs and outputs are files of one JSON object a line; "-" is standard input or output. Pictures are named by paths, absolute or
-relative to the input file's folder. An output file is replaced when the new one is complete; on an error the old one stays. Errors name
-the file, the line and the value, on standard error. The exit status is 0 on success, 1 on an error, 2 on a command line that cannot be
-understood, 130 when interrupted.`,
+relative to the input file's folder (of standard input, to the working directory). An input file is checked to its end before anything is
+computed. An output file is replaced when the new one is complete; on an error the old one stays. Errors name the file, the line and the
+value, on standard error. The exit status is 0 on success, 1 on an error, 2 on a command line that cannot be understood, 130 when
+interrupted.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -143,7 +145,10 @@ func (a *app) report(ctx context.Context, c *cobra.Command, err error) int {
 		fmt.Fprintln(a.stderr, "thinker: interrupted: what --out names is as it was")
 		return exitInterrupted
 	}
-	fmt.Fprintf(a.stderr, "thinker: %v\n", err)
+	// The engine names its options as Go programs know them.
+	flags := strings.NewReplacer("raise CacheBytes", "raise --cache", "lower CacheBytes", "lower --cache", "lower MaxTokens", "lower --max-tokens",
+		"or MaxPixels", "or --max-pixels", "or use bf16", "or use --dtype bf16", "score with ban none", "score with --ban none")
+	fmt.Fprintf(a.stderr, "thinker: %s\n", flags.Replace(err.Error()))
 	if _, usage := errors.AsType[*usageError](err); usage || !a.started {
 		fmt.Fprintf(a.stderr, "Run '%s --help' for what there is.\n", c.CommandPath())
 		return exitUsage

@@ -23,6 +23,7 @@ type source struct {
 	*input
 	completion bool // lines hold completions
 	e          *engine.Engine
+	check      func(engine.Completion) error // what the work would refuse
 
 	lines []int               // of the records handed out
 	kept  []engine.Completion // made while checking, by record; zero where not kept
@@ -86,6 +87,9 @@ func (s *source) checkPrompts(ctx context.Context, bar *progress) error {
 			return err
 		}
 		c, err := s.parse(line)
+		if err == nil {
+			err = s.check(c)
+		}
 		if err != nil {
 			return r.Wrap(err)
 		}

@@ -52,6 +52,7 @@ func (a *app) score(c *cobra.Command, f *scoreFlags) error {
 		return err
 	}
 	s := &source{completion: true}
+	s.check = func(c engine.Completion) error { return s.e.CheckCompletion(c, f.scoring) }
 	done, records, err := a.prepare(ctx, c, s, &f.engineFlags, &f.lineFlags)
 	if err != nil {
 		return err
