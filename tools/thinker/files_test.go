@@ -49,6 +49,7 @@ func TestPaths(t *testing.T) {
 		done := make(chan int)
 		go func() {
 			code := run(context.Background(), append(args, "--batch", "1", "--quiet"), r, stdout, io.Discard)
+			r.Close()
 			stdout.Close()
 			done <- code
 		}()
