@@ -37,7 +37,7 @@ const (
 
 // small is options for measuring quickly what need not be exact.
 func small(names ...string) Options {
-	return Options{Arena: 48 << 20, Threads: []int{1, 2}, Stretches: 2, Stretch: time.Millisecond, Match: func(c optest.Case) bool {
+	return Options{Arena: 48 << 20, Threads: []int{1, 2}, Stretches: 6, Stretch: time.Millisecond, Match: func(c optest.Case) bool {
 		for _, name := range names {
 			if c.String() == name {
 				return true
@@ -124,7 +124,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%d results, %d reported, back-end %q", len(report.Results), len(progress), report.Info.Backend)
 	}
 	for i, r := range report.Results {
-		if r.Threads != 1+i%2 || r.Calls < 2 || !(r.Best > 0 && r.Best <= r.Mean*1.0001) || !(r.Share() > 0) || r.Floor <= 0 {
+		if r.Threads != 1+i%2 || r.Calls < 6 || !(r.Best > 0 && r.Best <= r.Mean*1.0001) || !(r.Share() > 0) || r.Floor <= 0 {
 			t.Errorf("%v: %+v", r.Case, r)
 		}
 	}

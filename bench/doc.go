@@ -10,8 +10,8 @@
 //
 // # How a share is measured
 //
-// Machines are shared and clocks move, so a time alone means little. A measurement alternates: a stretch of calls, a short probe of the
-// op's roof, and so on; the share is the floor under the best probe over the best stretch's time a call. ns/op and GFLOP/s or GB/s
+// Machines are shared and clocks move, so a time alone means little. A measurement alternates: some stretches of calls, 20 ms each, a
+// probe of the op's roof, and so on; the share is the floor under the best probe over the best stretch's time a call. ns/op and GFLOP/s or GB/s
 // are of the same calls, on average. The metric's name says which roof it is a share of:
 //
 //	%dot    bf16 dot products (matmul, attention and the vocabulary in bf16)

@@ -68,11 +68,11 @@ func op(b *testing.B, name string) {
 					b.SetBytes(int64(w.Read + w.Written))
 				}
 				for b.Loop() {
-					over, err := m.call()
+					_, due, err := m.call()
 					if err != nil {
 						b.Fatal(err)
 					}
-					if over {
+					if due {
 						b.StopTimer()
 						if err := m.probe(); err != nil {
 							b.Fatal(err)

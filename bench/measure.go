@@ -18,15 +18,15 @@ type Bench struct {
 	rough   []Ceilings        // a first look at each device's
 }
 
-// Options say what is measured and how. The zero value: one thread and all CPUs, the best instruction set, arenas of 768 MiB, ten
-// stretches of 100 ms for each case.
+// Options say what is measured and how. The zero value: one thread and all CPUs, the back-end's choice of instruction set, arenas of
+// 768 MiB, fifty stretches of 20 ms for each case.
 type Options struct {
 	Threads   []int       // numbers of threads, each of which is measured
 	ISA       binding.ISA // of the cpu back-end
 	Library   string      // of another back-end
 	Arena     int         // bytes of each of the two arenas; more than the last-level cache holds, for figures that are published
 	Stretches int
-	Stretch   time.Duration
+	Stretch   time.Duration          // of calls that are timed together; short ones find the moments when nobody disturbs
 	Match     func(optest.Case) bool // nil: every case marked Bench
 	Progress  func(Result)           // called after each result, if not nil
 }
@@ -37,10 +37,10 @@ func Open(o Options) (b *Bench, err error) {
 		o.Arena = 768 << 20
 	}
 	if o.Stretches == 0 {
-		o.Stretches = 10
+		o.Stretches = 50
 	}
 	if o.Stretch == 0 {
-		o.Stretch = 100 * time.Millisecond
+		o.Stretch = 20 * time.Millisecond
 	}
 	b = &Bench{o: o}
 	defer func() {
@@ -107,7 +107,7 @@ func (b *Bench) Close() error {
 // Info describes the back-end.
 func (b *Bench) Info() (binding.Info, error) { return b.memory.Info() }
 
-// probe measures a roof once: about 10 ms of arithmetic, rough being what is known of it, or one pass over an arena.
+// probe measures a roof once: as long as a stretch of arithmetic, rough being what is known of it, or one pass over an arena.
 func (b *Bench) probe(d *binding.Device, r Roof, rough float64) (float64, error) {
 	switch r {
 	case RoofRead:
@@ -116,7 +116,7 @@ func (b *Bench) probe(d *binding.Device, r Roof, rough float64) (float64, error)
 		return d.Probe(binding.CeilingCopy, b.out.buffer, 1)
 	}
 	const flopsARepeat = 24 * 16 * 4 // of the widest probe; a narrower one is a little shorter
-	return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*0.01/flopsARepeat)))
+	return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*b.o.Stretch.Seconds()/flopsARepeat)))
 }
 
 // A Result is one case on one number of threads.
@@ -152,7 +152,11 @@ type meter struct {
 	begin  time.Time // of the stretch
 	calls  int       // in it
 	check  int       // calls between looks at the clock
+	since  int       // stretches since the last probe
 }
+
+// probeEvery is how many stretches there are from probe to probe: a probe of memory takes as long as some of them.
+const probeEvery = 4
 
 // meter places c for device i and warms it up.
 func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
@@ -194,27 +198,29 @@ func (m *meter) probe() error {
 		r.At[roof] = max(r.At[roof], rate)
 	}
 	r.Roof, r.Floor = Floor(r.Case, r.At)
+	m.since = 0
 	return nil
 }
 
-// call makes one call and reports whether the stretch is over.
-func (m *meter) call() (over bool, err error) {
+// call makes one call and reports whether it ended a stretch, and whether a probe is due.
+func (m *meter) call() (over, due bool, err error) {
 	if m.calls == 0 {
 		m.begin = time.Now()
 	}
 	if err := m.k.call(m.d); err != nil {
-		return false, err
+		return false, false, err
 	}
 	m.calls++
 	if m.calls%m.check != 0 {
-		return false, nil
+		return false, false, nil
 	}
 	elapsed := time.Since(m.begin)
 	if elapsed < m.b.o.Stretch {
-		return false, nil
+		return false, false, nil
 	}
 	m.end(elapsed)
-	return true, nil
+	m.since++
+	return true, m.since >= probeEvery, nil
 }
 
 // end closes a stretch.

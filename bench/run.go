@@ -53,18 +53,18 @@ func (b *Bench) measure(ctx context.Context, c optest.Case, i int) (r Result, er
 		return r, err
 	}
 	defer func() { err = errors.Join(err, m.k.close()) }()
-	for range b.o.Stretches {
-		for over := false; !over; {
-			if over, err = m.call(); err != nil {
-				return r, err
-			}
-			if err := ctx.Err(); err != nil {
-				return r, err
-			}
+	for n := 0; n < b.o.Stretches; {
+		over, due, err := m.call()
+		if err == nil && due {
+			err = m.probe()
 		}
-		if err := m.probe(); err != nil {
+		if err = errors.Join(err, ctx.Err()); err != nil {
 			return r, err
 		}
+		if over {
+			n++
+		}
 	}
-	return m.result, nil
+	err = m.probe()
+	return m.result, err
 }

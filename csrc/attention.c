@@ -69,7 +69,8 @@ int32_t tk_cpu_attention_workspace(uint64_t ctx, tk_attention_workspace_args *a,
     int32_t status = tk_heads_init(&h, "attention_workspace", a->dtype, a->heads, a->kv_heads, a->dim, err);
     if (status) return status;
     TK_REQUIRE(a->rows >= 0 && a->rows <= INT32_MAX, "attention_workspace: rows is %lld, must be from 0 to %d", (long long)a->rows, INT32_MAX);
-    TK_REQUIRE(a->keys >= 0 && a->keys <= TK_MAX_KEYS, "attention_workspace: keys is %lld, must be from 0 to %lld", (long long)a->keys, (long long)TK_MAX_KEYS);
+    TK_REQUIRE(a->keys >= 0 && a->keys <= TK_MAX_KEYS, "attention_workspace: keys is %lld, must be from 0 to %lld", (long long)a->keys,
+               (long long)TK_MAX_KEYS);
     int threads = tk_pool_threads(cx->pool);  // one workspace may serve both ops
     uint64_t varlen = tk_attention_layout(&h, threads, a->rows, a->keys).bytes, paged = tk_attention_layout(&h, threads, a->rows, 0).bytes;
     a->bytes = varlen > paged ? varlen : paged;
@@ -87,7 +88,8 @@ int32_t tk_attention_check_cu(const char *op, const char *name, const int32_t *c
 int32_t tk_attention_check_space(const char *op, uint64_t workspace, uint64_t bytes, const tk_attention_space *space, tk_error *err)
 {
     TK_REQUIRE(workspace, "%s: workspace is null", op);
-    TK_REQUIRE(bytes >= space->bytes, "%s: workspace_bytes is %llu, this call needs %llu", op, (unsigned long long)bytes, (unsigned long long)space->bytes);
+    TK_REQUIRE(bytes >= space->bytes, "%s: workspace_bytes is %llu, this call needs %llu", op, (unsigned long long)bytes,
+               (unsigned long long)space->bytes);
     return TK_OK;
 }
 

@@ -242,7 +242,8 @@ static int32_t check(const tk_attention_paged_args *a, const tk_heads *h, tk_err
     TK_REQUIRE_ADDRESS("attention_paged", "block_table", a->block_table, 4);
     TK_REQUIRE_STRIDE("attention_paged", "ldq", a->ldq, a->heads * a->dim);
     TK_REQUIRE_STRIDE("attention_paged", "ldo", a->ldo, a->heads * a->dim);
-    TK_REQUIRE(a->ld_table > 0 && a->ld_table <= INT32_MAX, "attention_paged: ld_table is %lld, must be from 1 to %d", (long long)a->ld_table, INT32_MAX);
+    TK_REQUIRE(a->ld_table > 0 && a->ld_table <= INT32_MAX, "attention_paged: ld_table is %lld, must be from 1 to %d",
+               (long long)a->ld_table, INT32_MAX);
     TK_REQUIRE(a->scale - a->scale == 0, "attention_paged: scale is %g", (double)a->scale);
     TK_REQUIRE_PAGES("attention_paged", a, *h);
 
@@ -251,10 +252,12 @@ static int32_t check(const tk_attention_paged_args *a, const tk_heads *h, tk_err
         int32_t rows = cu[s + 1] - cu[s];
         TK_REQUIRE(kv_len[s] >= rows, "attention_paged: kv_len[%lld] is %d, less than its %d query rows", (long long)s, kv_len[s], rows);
         int64_t pages = rows ? tk_ceil_div(kv_len[s], TK_CHUNK) : 0;
-        TK_REQUIRE(pages <= a->ld_table, "attention_paged: kv_len[%lld] is %d, more than ld_table, %lld, pages hold", (long long)s, kv_len[s], (long long)a->ld_table);
+        TK_REQUIRE(pages <= a->ld_table, "attention_paged: kv_len[%lld] is %d, more than ld_table, %lld, pages hold", (long long)s, kv_len[s],
+                   (long long)a->ld_table);
         for (int64_t i = 0; i < pages; i++) {
             int32_t page = tables[s * a->ld_table + i];
-            TK_REQUIRE(page >= 0 && page < a->num_pages, "attention_paged: block_table[%lld][%lld] is %d, must be in [0, %lld)", (long long)s, (long long)i, page, (long long)a->num_pages);
+            TK_REQUIRE(page >= 0 && page < a->num_pages, "attention_paged: block_table[%lld][%lld] is %d, must be in [0, %lld)",
+                       (long long)s, (long long)i, page, (long long)a->num_pages);
         }
     }
     return TK_OK;

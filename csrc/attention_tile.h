@@ -77,7 +77,8 @@ static inline const char *tk_chunk_at(const tk_chunks *c, int64_t i)
 }
 
 // tk_attention_walk takes rows row .. row+rows of a tile over chunks from .. to; chunk 0 starts their state.
-static inline void tk_attention_walk(const tk_attention_ops *k, const tk_attention_tile *t, int64_t row, int64_t rows, const tk_chunks *c, int64_t from, int64_t to)
+static inline void tk_attention_walk(const tk_attention_ops *k, const tk_attention_tile *t, int64_t row, int64_t rows, const tk_chunks *c,
+                                     int64_t from, int64_t to)
 {
     for (int64_t i = from; i < to; i++)
         k->chunk(t, row, rows, i * TK_CHUNK, tk_chunk_at(c, i), i == 0, tk_chunk_at(c, i + 1 < to ? i + 1 : i));
@@ -124,21 +125,25 @@ int32_t tk_attention_check_cu(const char *op, const char *name, const int32_t *c
 int32_t tk_attention_check_space(const char *op, uint64_t workspace, uint64_t bytes, const tk_attention_space *space, tk_error *err);
 
 // TK_REQUIRE_ADDRESS refuses a null or misaligned address.
-#define TK_REQUIRE_ADDRESS(op, name, addr, align) \
-    TK_REQUIRE((addr) && (addr) % (uint64_t)(align) == 0, op ": %s is at %#llx, must be a multiple of %d and not null", name, (unsigned long long)(addr), (int)(align))
+#define TK_REQUIRE_ADDRESS(op, name, addr, align)                                                                                     \
+    TK_REQUIRE((addr) && (addr) % (uint64_t)(align) == 0, op ": %s is at %#llx, must be a multiple of %d and not null", name,         \
+               (unsigned long long)(addr), (int)(align))
 
 // TK_REQUIRE_STRIDE refuses a row stride that is shorter than a row, or absurd.
-#define TK_REQUIRE_STRIDE(op, name, ld, least) \
-    TK_REQUIRE((ld) >= (least) && (ld) <= TK_MAX_STRIDE, op ": %s is %lld, must be from %lld to %lld", name, (long long)(ld), (long long)(least), (long long)TK_MAX_STRIDE)
+#define TK_REQUIRE_STRIDE(op, name, ld, least)                                                                                        \
+    TK_REQUIRE((ld) >= (least) && (ld) <= TK_MAX_STRIDE, op ": %s is %lld, must be from %lld to %lld", name, (long long)(ld),         \
+               (long long)(least), (long long)TK_MAX_STRIDE)
 
 // TK_REQUIRE_PAGES checks where the pages of kv_write and attention_paged lie.
-#define TK_REQUIRE_PAGES(op, a, h)                                                                                                          \
-    do {                                                                                                                                    \
-        TK_REQUIRE_ADDRESS(op, "pages", (a)->pages, 4);                                                                                     \
-        TK_REQUIRE((a)->num_pages > 0 && (a)->num_pages <= INT32_MAX, op ": num_pages is %lld, must be from 1 to %d", (long long)(a)->num_pages, INT32_MAX); \
-        TK_REQUIRE((a)->page_stride >= (h).kv_heads * (h).kv_bytes && (a)->page_stride % 4 == 0 && (a)->page_stride <= INT64_MAX / (a)->num_pages, \
-                   op ": page_stride is %lld, must be a multiple of 4, at least %lld, and fit the address space", (long long)(a)->page_stride,                      \
-                   (long long)((h).kv_heads * (h).kv_bytes));                                                                               \
+#define TK_REQUIRE_PAGES(op, a, h)                                                                                                    \
+    do {                                                                                                                              \
+        TK_REQUIRE_ADDRESS(op, "pages", (a)->pages, 4);                                                                               \
+        TK_REQUIRE((a)->num_pages > 0 && (a)->num_pages <= INT32_MAX, op ": num_pages is %lld, must be from 1 to %d",                 \
+                   (long long)(a)->num_pages, INT32_MAX);                                                                             \
+        TK_REQUIRE((a)->page_stride >= (h).kv_heads * (h).kv_bytes && (a)->page_stride % 4 == 0                                       \
+                       && (a)->page_stride <= INT64_MAX / (a)->num_pages,                                                             \
+                   op ": page_stride is %lld, must be a multiple of 4, at least %lld, and fit the address space",                     \
+                   (long long)(a)->page_stride, (long long)((h).kv_heads * (h).kv_bytes));                                            \
     } while (0)
 
 #endif

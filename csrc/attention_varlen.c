@@ -35,6 +35,23 @@ typedef struct varlen {
     int64_t heads_a_job;  // KV heads that a job of a segment packed alone takes
 } varlen;
 
+// find_segment is the last segment that begins at x or before: at a job, at a packed chunk, or at an id. Those that pack no chunk for
+// all threads come before the one that begins at the same chunk and does.
+enum by { BY_JOB, BY_CHUNK, BY_ID };
+
+static int64_t begin_of(const segment *s, enum by by) { return by == BY_JOB ? s->first_job : by == BY_CHUNK ? s->first_chunk : s->id; }
+
+static int64_t find_segment(const varlen *w, int64_t x, enum by by)
+{
+    int64_t lo = 0, hi = w->count;
+    while (hi - lo > 1) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (begin_of(&w->segments[mid], by) <= x) lo = mid;
+        else hi = mid;
+    }
+    return lo;
+}
+
 // prefix_of is a segment's prefix, or -1.
 static int64_t prefix_of(const varlen *w, int64_t s) { return w->prefix && w->prefix[s] >= 0 ? w->prefix[s] : -1; }
 
@@ -71,13 +88,8 @@ static void varlen_pack(void *arg, int64_t job, int thread)
 {
     (void)thread;
     const varlen *w = arg;
-    int64_t chunk = job / w->h.kv_heads, kv_head = job % w->h.kv_heads, lo = 0, hi = w->count;
-    while (hi - lo > 1) {  // the last segment that begins there or earlier: those with no chunk to pack come before it
-        int64_t mid = lo + (hi - lo) / 2;
-        if (w->segments[mid].first_chunk <= chunk) lo = mid;
-        else hi = mid;
-    }
-    const segment *s = &w->segments[lo];
+    int64_t chunk = job / w->h.kv_heads, kv_head = job % w->h.kv_heads;
+    const segment *s = &w->segments[find_segment(w, chunk, BY_CHUNK)];
     int64_t i = chunk - s->first_chunk;
     pack_chunk(w, s, kv_head, i, packed_at(w, s, kv_head) + i * w->h.kv_bytes);
 }
@@ -131,13 +143,7 @@ static void run_alone(const varlen *w, const segment *s, tk_attention_tile t, co
 static void varlen_run(void *arg, int64_t job, int thread)
 {
     const varlen *w = arg;
-    int64_t lo = 0, hi = w->count;
-    while (hi - lo > 1) {
-        int64_t mid = lo + (hi - lo) / 2;
-        if (w->segments[mid].first_job <= job) lo = mid;
-        else hi = mid;
-    }
-    const segment *s = &w->segments[lo];
+    const segment *s = &w->segments[find_segment(w, job, BY_JOB)];
     int64_t i = job - s->first_job;
     tk_attention_tile t = tk_attention_tile_at(&w->h, w->a->scale, w->base + w->space.tiles + (uint64_t)thread * w->space.tile_bytes);
     tk_chunks c = {.stride = w->h.kv_bytes, .lead = s->prefix / TK_CHUNK};
@@ -157,18 +163,6 @@ static void varlen_run(void *arg, int64_t job, int thread)
     run_tile(w, s, &t, &c, kv_head, i / spans % w->h.parts, i % spans);
 }
 
-// find_segment is the place in the list of the segment with this id, which is there.
-static int64_t find_segment(const varlen *w, int32_t id)
-{
-    int64_t lo = 0, hi = w->count;
-    while (hi - lo > 1) {
-        int64_t mid = lo + (hi - lo) / 2;
-        if (w->segments[mid].id <= id) lo = mid;
-        else hi = mid;
-    }
-    return lo;
-}
-
 // plan lists the segments that have rows. It returns the number of jobs, and of chunks to pack before them.
 static int64_t plan(varlen *w, int threads, int64_t *chunks)
 {
@@ -182,7 +176,7 @@ static int64_t plan(varlen *w, int threads, int64_t *chunks)
         *s = (segment){.id = (int32_t)i, .row = w->cu[i], .keys = (int32_t)keys, .prefix = (int32_t)prefix, .lead = -1};
         s->whole = (int32_t)(tk_ceil_div(keys, TK_CHUNK) - prefix / TK_CHUNK);
         if (prefix > 0) {
-            s->lead = (int32_t)find_segment(w, (int32_t)p);
+            s->lead = (int32_t)find_segment(w, p, BY_ID);
             w->segments[s->lead].shared = 1;
         }
         w->count++;
@@ -228,9 +222,11 @@ static int32_t check(const tk_attention_args *a, const tk_heads *h, const int32_
             TK_REQUIRE(prefix[p] < 0, "attention: prefix[%lld] is %lld, a segment that has a prefix itself", (long long)s, (long long)p);
             if (rows) rows += cu[p + 1] - cu[p];
         }
-        TK_REQUIRE(rows <= INT32_MAX - TK_CHUNK, "attention: segment %lld has %lld keys, at most %d", (long long)s, (long long)rows, INT32_MAX - TK_CHUNK);
+        TK_REQUIRE(rows <= INT32_MAX - TK_CHUNK, "attention: segment %lld has %lld keys, at most %d", (long long)s, (long long)rows,
+                   INT32_MAX - TK_CHUNK);
         *keys += tk_ceil_div(rows, TK_CHUNK) * TK_CHUNK;
-        TK_REQUIRE(*keys <= TK_MAX_KEYS, "attention: segments 0 to %lld have %lld keys, at most %lld", (long long)s, (long long)*keys, (long long)TK_MAX_KEYS);
+        TK_REQUIRE(*keys <= TK_MAX_KEYS, "attention: segments 0 to %lld have %lld keys, at most %lld", (long long)s, (long long)*keys,
+                   (long long)TK_MAX_KEYS);
     }
     return TK_OK;
 }

@@ -22,7 +22,8 @@ type Case struct {
 
 func (c Case) String() string { return c.Op + "/" + c.Name }
 
-// Work is what an op cannot do without: every operand read or written once, and the arithmetic of its definition.
+// Work is what an op cannot do without: every operand read or written once, and the arithmetic of its definition. Where the ABI's
+// layout scatters an operand over memory, in packed weights and KV pages, whole lines of 64 bytes count.
 type Work struct {
 	FLOPs         float64
 	Read, Written float64 // bytes

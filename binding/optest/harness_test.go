@@ -31,6 +31,9 @@ func answer(p *Problem) *Result {
 // TestCheck: the naive loop's own results pass; an element that was never written, or one that is off by more than the tolerance,
 // fails.
 func TestCheck(t *testing.T) {
+	if !checked {
+		t.Skip("there are no references in this build")
+	}
 	for _, c := range tested() {
 		if c.Op == "sample" || c.Work().FLOPs > 2e6 {
 			continue // the naive loop draws nothing; the large cases are as the small ones

@@ -11,7 +11,7 @@ import (
 // TestLarge runs ops over the vocabulary of the 3B model, where a byte offset no longer fits 31 bits by much, and checks some of what
 // comes out. The weight is a block of random bf16 numbers over and over.
 func TestLarge(t *testing.T) {
-	if testing.Short() || thin > 1 {
+	if testing.Short() || thinProperties > 1 {
 		t.Skip("takes 0.7 GB of memory")
 	}
 	const n, k, m = 151936, 2048, 3

@@ -81,9 +81,17 @@ func (s kvWrite) reference(t tensors) {
 	}
 }
 
+// A key's elements lie in one lane of each k step of its page, whose lines hold 16 keys; a value's lie side by side, with those of the
+// other value of a lane.
 func (s kvWrite) work() Work {
-	n := 2 * float64(s.n*s.kvHeads*s.dim*binding.DTypeBytes(s.dtype))
-	return Work{Read: n, Written: n}
+	e := binding.DTypeBytes(s.dtype)
+	keys, values := map[int32]bool{}, map[int32]bool{}
+	for _, slot := range s.slots {
+		keys[slot/16] = true
+		values[slot/int32(4/e)] = true
+	}
+	lines := len(keys)*((s.dim*e+3)/4) + len(values)*((s.dim+15)/16)
+	return Work{Read: 2 * float64(s.n*s.kvHeads*s.dim*e), Written: float64(lines * s.kvHeads * line)}
 }
 
 func kvWriteCases() (cs []Case) {

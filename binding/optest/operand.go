@@ -8,6 +8,9 @@ import (
 	"github.com/thinker-vl/thinker/binding"
 )
 
+// line is the bytes that memory moves at a time.
+const line = 64
+
 // A kind is an operand's element type; the first two are the ABI's dtypes.
 type kind uint32
 

@@ -74,7 +74,7 @@ func TestCases(t *testing.T) {
 		p := c.New()
 		for _, isa := range isas(t) {
 			one, err := p.Run(devices[isa][0])
-			if err == nil {
+			if err == nil && checked {
 				err = p.Check(one)
 			}
 			if err != nil {
@@ -101,7 +101,7 @@ func TestProperties(t *testing.T) {
 		devices = append(devices, open(t, isa, 2))
 	}
 	for i, p := range Properties() {
-		if i%thin != 0 {
+		if i%thinProperties != 0 {
 			continue
 		}
 		t.Run(p.Name, func(t *testing.T) {

@@ -2,6 +2,10 @@
 
 package optest
 
-// thin is how much of the table runs: one case in so many. The race detector slows the references down several times, and what it
-// looks for does not depend on sizes.
-const thin = 6
+// The race detector slows the references down several times, and what it looks for does not depend on sizes: one case and one
+// property in so many run.
+const (
+	thin           = 6
+	thinProperties = 6
+	checked        = true
+)
