@@ -22,11 +22,11 @@ build/libthinker_cpu.so: $(wildcard csrc/*.c csrc/*.h csrc/*/*.h) CMakeLists.txt
 	cmake --build build --parallel
 
 race:
-	$(GO) test -race ./...
+	$(GO) test -timeout 30m -race ./...
 
 # The C kernels on every instruction set, under the address and undefined-behaviour sanitizers.
 sanitize:
-	CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan ./binding/...
+	CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -timeout 30m -asan ./binding/...
 
 # The build without a C compiler, over the shared library.
 purego: lib

@@ -1,4 +1,5 @@
-// kv_write.c - new keys and values into the pages of the KV cache.
+// kv_write.c - new keys and values into the pages of the KV cache. The slots of a call are distinct: of two tokens for one slot either
+// may stay.
 #include "attention_tile.h"
 
 enum { WRITE_BLOCK = 64, WRITE_ALONE = 32 };  // tokens a job; calls of so few tokens are not worth waking threads
@@ -6,7 +7,7 @@ enum { WRITE_BLOCK = 64, WRITE_ALONE = 32 };  // tokens a job; calls of so few t
 typedef struct kv_write {
     const tk_attention_ops *k;
     const tk_kv_write_args *a;
-    int64_t bytes, kv_bytes, block, blocks;
+    int64_t bytes, kv_bytes, block;
 } kv_write;
 
 // One block of tokens, one KV head: runs of consecutive slots within a page are packed together.

@@ -142,7 +142,7 @@ func TestBadLines(t *testing.T) {
 				}
 				start := time.Now()
 				o := thinker(t, "", args...)
-				if took := time.Since(start); took > 10*time.Second {
+				if took := time.Since(start); took > 2*time.Minute { // a hang, on any machine
 					t.Errorf("it took %v", took)
 				}
 				if o.code != 1 {
@@ -417,7 +417,7 @@ func TestInterrupted(t *testing.T) {
 			if code != 130 || !strings.Contains(stderr.String(), "interrupted") {
 				t.Errorf("exit status %d: %s", code, stderr.String())
 			}
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > 2*time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			if got := readFile(t, out); got != "old" {
@@ -443,7 +443,7 @@ func TestInterrupted(t *testing.T) {
 			if code != 130 || readFile(t, out) != "old" || entries(t, dir) != "out" {
 				t.Errorf("exit status %d, files %s", code, entries(t, dir))
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("it waits for its input for ever")
 		}
 	})
