@@ -61,8 +61,7 @@ func (p *Problem) rows(lo, hi int) *Problem {
 
 // A Result is what the operands' memory holds after a call.
 type Result struct {
-	memory map[string][]byte
-	args   any
+	memory map[string][]byte // by operand, scratch memory left out
 }
 
 const guard = 256 // bytes before and after each operand
@@ -139,7 +138,7 @@ func (l *placed) close() error {
 // read copies the operands back, and reports memory that changed and must not have: all of it if untouched is set, else guards, gaps
 // between rows, and inputs.
 func (l *placed) read(untouched bool) (*Result, error) {
-	r := &Result{memory: map[string][]byte{}, args: l.args}
+	r := &Result{memory: map[string][]byte{}}
 	for _, name := range l.p.order {
 		image := l.images[name]
 		got := make([]byte, len(image))

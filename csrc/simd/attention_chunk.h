@@ -8,8 +8,8 @@
 //
 // Idea: q.k and p.v run on register blocks. The 64 scores of a block's rows go through a buffer of 2 KB straight into weights, and the
 // accumulators of p.v are merged into o as they leave the registers, so neither scores nor chunk outputs ever make a pass through
-// memory. 64 rows by 32 KB of K and V (dim 128, bf16) stay within the second cache level. While the first block multiplies, the next
-// chunk is fetched at the pace at which this one is read: with the 8 rows of a decoded token memory and multipliers are both busy.
+// memory. 64 rows by 32 KB of K and V (dim 128, bf16) stay within the second cache level. The next chunk is fetched at the pace at
+// which this one is read: with the 8 rows of a decoded token memory and multipliers are both busy.
 //
 // Floor: 4 dim FLOPs a visible pair. Around it, a row and chunk cost 64 exponentials and two passes over dimp floats of o.
 //
@@ -221,13 +221,13 @@ TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
             most = seen > most ? seen : most;                                                                                              \
         }                                                                                                                                  \
         if (most > TK_CHUNK) most = TK_CHUNK;                                                                                              \
-        ATTN_EACH_BLOCK(score_block_##T, t, r, key0, most, least < TK_CHUNK, k, r == row ? ahead : 0)                                      \
+        ATTN_EACH_BLOCK(score_block_##T, t, r, key0, most, least < TK_CHUNK, k, ahead)                                                     \
         if (!first) merge_weights(t, row, rows);                                                                                           \
         else {                                                                                                                             \
             memcpy(t->m + row, t->mc + row, (size_t)rows * sizeof(float));                                                                 \
             memcpy(t->l + row, t->lc + row, (size_t)rows * sizeof(float));                                                                 \
         }                                                                                                                                  \
-        ATTN_EACH_BLOCK(value_rows_##T, t, r, most, v, first, r == row ? ahead : 0)                                                        \
+        ATTN_EACH_BLOCK(value_rows_##T, t, r, most, v, first, ahead)                                                                       \
     }
 
 // ATTN_EACH_BLOCK calls block(mr, ...) for rows r = row .. end in register blocks.
