@@ -465,39 +465,360 @@ type SampleWorkspaceArgs struct {
 	Bytes uint64 // out
 }
 
+// MatMulDxArgs:
+//
+// matmul_dx: dx[i][c] = sum_j dy[i][j] W[j][c] in increasing j from +0, i < m, c < k, for the packed W [n, k] of matmul.
+type MatMulDxArgs struct {
+	size           uint32
+	DType          uint32 // of W
+	Dy             uint64
+	W              uint64
+	Dx             uint64
+	Workspace      uint64
+	WorkspaceBytes uint64
+	M              int64
+	N              int64
+	K              int64
+	LdDy           int64
+	LdDx           int64
+}
+
+// MatMulDwArgs:
+//
+// matmul_dw: dw[j][c] += sum_i dy[i][j] x[i][c], db[j] += sum_i dy[i][j]; dw [n, k] row-major with row stride lddw; db f32 [n] or 0.
+type MatMulDwArgs struct {
+	size           uint32
+	DType          uint32 // of x
+	Dy             uint64
+	X              uint64
+	Dw             uint64
+	Db             uint64
+	Workspace      uint64
+	WorkspaceBytes uint64
+	M              int64
+	N              int64
+	K              int64
+	LdDy           int64
+	LdX            int64
+	LdDw           int64
+}
+
+// MatMulBackwardWorkspaceArgs:
+//
+// matmul_backward_workspace: the bytes of workspace that matmul_dx and matmul_dw with these sizes need at most.
+type MatMulBackwardWorkspaceArgs struct {
+	size  uint32
+	DType uint32
+	M     int64
+	N     int64
+	K     int64
+	Bytes uint64 // out
+}
+
+// RMSNormBackwardArgs:
+//
+// rmsnorm_backward: with xh = x rstd and g = dy weight, dx[i][j] = rstd_i (g[i][j] - xh[i][j] mean_j(g xh)), added to what dx holds
+// when accumulate is 1 (one rounding); dw[j] += sum_i dy[i][j] xh[i][j], f32 [cols] or 0. rstd f32 [rows] is the forward pass's.
+type RMSNormBackwardArgs struct {
+	size       uint32
+	DType      uint32
+	X          uint64
+	Weight     uint64
+	Rstd       uint64
+	Dy         uint64
+	Dx         uint64
+	Dw         uint64
+	Rows       int64
+	Cols       int64
+	LdX        int64
+	LdDy       int64
+	LdDx       int64
+	Accumulate uint32
+	_          uint32
+}
+
+// SwiGLUBackwardArgs:
+//
+// swiglu_backward: with s = 1/(1 + e^-gate), dup = dy gate s and dgate = dy up s (1 + gate (1 - s)). dgate and dup may be two halves of
+// one buffer.
+type SwiGLUBackwardArgs struct {
+	size    uint32
+	DType   uint32
+	Gate    uint64
+	Up      uint64
+	Dy      uint64
+	Dgate   uint64
+	Dup     uint64
+	Rows    int64
+	Cols    int64
+	LdGate  int64
+	LdUp    int64
+	LdDy    int64
+	LdDgate int64
+	LdDup   int64
+}
+
+// GELUBackwardArgs:
+//
+// gelu_backward: dx = dy (Phi(x) + x phi(x)), with Phi and phi the standard normal distribution and density; dx may be dy.
+type GELUBackwardArgs struct {
+	size  uint32
+	DType uint32
+	X     uint64
+	Dy    uint64
+	Dx    uint64
+	Rows  int64
+	Cols  int64
+	LdX   int64
+	LdDy  int64
+	LdDx  int64
+}
+
+// RowsAddArgs:
+//
+// rows_add: y[dst[i]][:] += x[src[i]][:] in f32, i < n in increasing order; src or dst 0: the identity. An i whose dst is -1 is left
+// out; every other index is checked against rows_x or rows_y. The backward of rows and embed.
+type RowsAddArgs struct {
+	size  uint32
+	_     uint32
+	X     uint64
+	Y     uint64
+	Src   uint64 // i32 [n]
+	Dst   uint64 // i32 [n]
+	N     int64
+	Cols  int64
+	LdX   int64
+	LdY   int64
+	RowsX int64
+	RowsY int64
+}
+
+// AttentionBackwardArgs:
+//
+// attention_backward: the gradients of attention with the same segments, prefixes and mask. With p = exp(scale q.k - lse) (f32, not
+// rounded), D_i = sum_c dout[i][c] out[i][c] and ds = p (dout.v - D): dv_j = sum p dout, dq_i = scale sum_j ds k_j,
+// dk_j = scale sum_i ds q_i; a KV head sums over the query heads that read it, a prefix over all segments that have it. dq's keys are
+// taken in increasing position; dk's and dv's queries in increasing row, heads inside or outside of rows, always the same way.
+// A segment's gradients, and those of its prefix, depend on no segment that it shares no keys with.
+type AttentionBackwardArgs struct {
+	size           uint32
+	DType          uint32
+	Q              uint64
+	K              uint64
+	V              uint64
+	Out            uint64
+	LSE            uint64
+	Dout           uint64
+	Dq             uint64
+	Dk             uint64
+	Dv             uint64
+	Cu             uint64
+	Prefix         uint64
+	Workspace      uint64
+	WorkspaceBytes uint64
+	Segments       int64
+	Heads          int64
+	KVHeads        int64
+	Dim            int64
+	LdQ            int64
+	LdK            int64
+	LdV            int64
+	LdO            int64
+	LdDo           int64
+	LdDq           int64
+	LdDk           int64
+	LdDv           int64
+	Scale          float32
+	Causal         uint32
+}
+
+// AttentionBackwardWorkspaceArgs:
+//
+// attention_backward_workspace: rows and keys as in attention_workspace.
+type AttentionBackwardWorkspaceArgs struct {
+	size    uint32
+	DType   uint32
+	Rows    int64
+	Keys    int64
+	Heads   int64
+	KVHeads int64
+	Dim     int64
+	Bytes   uint64 // out
+}
+
+// LogProbBackwardArgs:
+//
+// logprob_backward: the gradients of logprob with the same x, w, ban, targets and inv_temperature, from the coefficients
+// dlogprob f32 [rows] and dentropy f32 [rows] or 0, and from lse and (with dentropy) entropy as logprob gave them:
+//
+//	dz[i][v] = dlogprob_i (1[v = target_i] - p_v) - dentropy_i p_v (ln p_v + entropy_i)   for v that ban leaves, else 0
+//
+// times inv_temperature; dx = dz W [rows, k] (or 0: not wanted) is overwritten, dw [n, k] += dz^T x (or 0: not wanted). The logits live
+// only in chunks of TK_VOCAB_CHUNK columns. A banned target is TK_INVALID.
+type LogProbBackwardArgs struct {
+	size           uint32
+	DType          uint32
+	X              uint64
+	W              uint64
+	Ban            uint64
+	Targets        uint64
+	LSE            uint64
+	Entropy        uint64
+	Dlogprob       uint64
+	Dentropy       uint64
+	Dx             uint64
+	Dw             uint64
+	Workspace      uint64
+	WorkspaceBytes uint64
+	Rows           int64
+	N              int64
+	K              int64
+	LdX            int64
+	LdDx           int64
+	LdDw           int64
+	InvTemperature float32
+	_              uint32
+}
+
+// LogProbBackwardWorkspaceArgs is the header's struct of that name.
+type LogProbBackwardWorkspaceArgs struct {
+	size  uint32
+	DType uint32
+	Rows  int64
+	N     int64
+	K     int64
+	Bytes uint64 // out
+}
+
+// GroupAdvantageArgs is the header's struct of that name.
+type GroupAdvantageArgs struct {
+	size       uint32
+	Scale      uint32 // TK_SCALE_*
+	Rewards    uint64
+	Group      uint64
+	Advantages uint64
+	Mean       uint64
+	Std        uint64
+	Count      uint64
+	N          int64
+	Groups     int64
+	Epsilon    float64
+	Lone       uint32
+	_          uint32
+}
+
+// PolicyLossArgs is the header's struct of that name.
+type PolicyLossArgs struct {
+	size          uint32
+	Kind          uint32 // TK_LOSS_*
+	Level         uint32 // TK_LEVEL_*
+	KlKind        uint32 // TK_KL_*
+	Cu            uint64 // i32 [sequences + 1]
+	LogProb       uint64 // f64 [tokens]
+	Old           uint64 // f64 [tokens]
+	Ref           uint64 // f64 [tokens]
+	Advantage     uint64 // f64 [tokens]
+	Weight        uint64 // f64 [sequences]
+	Loss          uint64 // out: f64 [sequences], [tokens]
+	Grad          uint64 // out: f64 [sequences], [tokens]
+	Kl            uint64 // out: f64, i32, i32 [sequences]
+	Low           uint64 // out: f64, i32, i32 [sequences]
+	High          uint64 // out: f64, i32, i32 [sequences]
+	Sequences     int64
+	Epsilon       float64
+	EpsilonHigh   float64
+	Delta         float64
+	DualClip      float64
+	Beta          float64
+	TauPos        float64
+	TauNeg        float64
+	ClampLogRatio uint32
+	ClampKl       uint32
+}
+
+// AdamWArgs:
+//
+// adamw: one AdamW step (Loshchilov and Hutter 2019, as torch.optim.AdamW computes it) on n elements. With g' = g grad_scale:
+// w *= 1 - lr weight_decay; m += (1 - beta1)(g' - m); v = beta2 v + (1 - beta2) g'^2;
+// w -= lr/(1 - beta1^step) m / (sqrt(v)/sqrt(1 - beta2^step) + epsilon). All f32; the scalar factors are computed in double.
+type AdamWArgs struct {
+	size        uint32
+	_           uint32
+	W           uint64 // f32 [n]
+	M           uint64 // f32 [n]
+	V           uint64 // f32 [n]
+	G           uint64 // f32 [n]
+	N           int64
+	Step        int64 // from 1
+	Lr          float64
+	Beta1       float64
+	Beta2       float64
+	Epsilon     float64
+	WeightDecay float64
+	GradScale   float64
+}
+
+// SquareSumArgs:
+//
+// square_sum: sum = sum_i x[i]^2 in double over f32 x [n], in fixed blocks of 4096 elements whose sums are added in order;
+// nonfinite = how many elements are infinite or NaN (they are left out of the sum).
+type SquareSumArgs struct {
+	size      uint32
+	_         uint32
+	X         uint64
+	N         int64
+	Sum       float64 // out
+	Nonfinite int64   // out
+}
+
 // Indices into the table of functions.
 const (
-	fnOpen               = 0
-	fnClose              = 1
-	fnInfo               = 2
-	fnAlloc              = 3
-	fnFree               = 4
-	fnCopy               = 5
-	fnSync               = 6
-	fnProbe              = 7
-	fnFill               = 8
-	fnCast               = 9
-	fnAdd                = 10
-	fnRows               = 11
-	fnPack               = 12
-	fnUnpack             = 13
-	fnMatMul             = 14
-	fnEmbed              = 15
-	fnPatchEmbed         = 16
-	fnRMSNorm            = 17
-	fnSwiGLU             = 18
-	fnGELU               = 19
-	fnRopeTable          = 20
-	fnRope               = 21
-	fnKVWrite            = 22
-	fnAttentionPaged     = 23
-	fnAttention          = 24
-	fnAttentionWorkspace = 25
-	fnLogProb            = 26
-	fnLogProbWorkspace   = 27
-	fnSample             = 28
-	fnSampleWorkspace    = 29
-	numFunctions         = 30
+	fnOpen                       = 0
+	fnClose                      = 1
+	fnInfo                       = 2
+	fnAlloc                      = 3
+	fnFree                       = 4
+	fnCopy                       = 5
+	fnSync                       = 6
+	fnProbe                      = 7
+	fnFill                       = 8
+	fnCast                       = 9
+	fnAdd                        = 10
+	fnRows                       = 11
+	fnPack                       = 12
+	fnUnpack                     = 13
+	fnMatMul                     = 14
+	fnEmbed                      = 15
+	fnPatchEmbed                 = 16
+	fnRMSNorm                    = 17
+	fnSwiGLU                     = 18
+	fnGELU                       = 19
+	fnRopeTable                  = 20
+	fnRope                       = 21
+	fnKVWrite                    = 22
+	fnAttentionPaged             = 23
+	fnAttention                  = 24
+	fnAttentionWorkspace         = 25
+	fnLogProb                    = 26
+	fnLogProbWorkspace           = 27
+	fnSample                     = 28
+	fnSampleWorkspace            = 29
+	fnMatMulDx                   = 30
+	fnMatMulDw                   = 31
+	fnMatMulBackwardWorkspace    = 32
+	fnRMSNormBackward            = 33
+	fnSwiGLUBackward             = 34
+	fnGELUBackward               = 35
+	fnRowsAdd                    = 36
+	fnAttentionBackward          = 37
+	fnAttentionBackwardWorkspace = 38
+	fnLogProbBackward            = 39
+	fnLogProbBackwardWorkspace   = 40
+	fnGroupAdvantage             = 41
+	fnPolicyLoss                 = 42
+	fnAdamW                      = 43
+	fnSquareSum                  = 44
+	numFunctions                 = 45
 )
 
 // argSizes are the sizes in bytes of the functions' args structs, in the table's order.
@@ -532,6 +853,21 @@ var argSizes = [numFunctions]uint32{
 	uint32(unsafe.Sizeof(LogProbWorkspaceArgs{})),
 	uint32(unsafe.Sizeof(SampleArgs{})),
 	uint32(unsafe.Sizeof(SampleWorkspaceArgs{})),
+	uint32(unsafe.Sizeof(MatMulDxArgs{})),
+	uint32(unsafe.Sizeof(MatMulDwArgs{})),
+	uint32(unsafe.Sizeof(MatMulBackwardWorkspaceArgs{})),
+	uint32(unsafe.Sizeof(RMSNormBackwardArgs{})),
+	uint32(unsafe.Sizeof(SwiGLUBackwardArgs{})),
+	uint32(unsafe.Sizeof(GELUBackwardArgs{})),
+	uint32(unsafe.Sizeof(RowsAddArgs{})),
+	uint32(unsafe.Sizeof(AttentionBackwardArgs{})),
+	uint32(unsafe.Sizeof(AttentionBackwardWorkspaceArgs{})),
+	uint32(unsafe.Sizeof(LogProbBackwardArgs{})),
+	uint32(unsafe.Sizeof(LogProbBackwardWorkspaceArgs{})),
+	uint32(unsafe.Sizeof(GroupAdvantageArgs{})),
+	uint32(unsafe.Sizeof(PolicyLossArgs{})),
+	uint32(unsafe.Sizeof(AdamWArgs{})),
+	uint32(unsafe.Sizeof(SquareSumArgs{})),
 }
 
 // functionNames are the names in the header, for errors.
@@ -566,6 +902,21 @@ var functionNames = [numFunctions]string{
 	"logprob_workspace",
 	"sample",
 	"sample_workspace",
+	"matmul_dx",
+	"matmul_dw",
+	"matmul_backward_workspace",
+	"rmsnorm_backward",
+	"swiglu_backward",
+	"gelu_backward",
+	"rows_add",
+	"attention_backward",
+	"attention_backward_workspace",
+	"logprob_backward",
+	"logprob_backward_workspace",
+	"group_advantage",
+	"policy_loss",
+	"adamw",
+	"square_sum",
 }
 
 // Fill runs the ABI's fill: see [FillArgs].
@@ -698,4 +1049,94 @@ func (d *Device) Sample(a *SampleArgs) error {
 func (d *Device) SampleWorkspace(a *SampleWorkspaceArgs) error {
 	a.size = uint32(unsafe.Sizeof(*a))
 	return d.call(fnSampleWorkspace, unsafe.Pointer(a))
+}
+
+// MatMulDx runs the ABI's matmul_dx: see [MatMulDxArgs].
+func (d *Device) MatMulDx(a *MatMulDxArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnMatMulDx, unsafe.Pointer(a))
+}
+
+// MatMulDw runs the ABI's matmul_dw: see [MatMulDwArgs].
+func (d *Device) MatMulDw(a *MatMulDwArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnMatMulDw, unsafe.Pointer(a))
+}
+
+// MatMulBackwardWorkspace runs the ABI's matmul_backward_workspace: see [MatMulBackwardWorkspaceArgs].
+func (d *Device) MatMulBackwardWorkspace(a *MatMulBackwardWorkspaceArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnMatMulBackwardWorkspace, unsafe.Pointer(a))
+}
+
+// RMSNormBackward runs the ABI's rmsnorm_backward: see [RMSNormBackwardArgs].
+func (d *Device) RMSNormBackward(a *RMSNormBackwardArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnRMSNormBackward, unsafe.Pointer(a))
+}
+
+// SwiGLUBackward runs the ABI's swiglu_backward: see [SwiGLUBackwardArgs].
+func (d *Device) SwiGLUBackward(a *SwiGLUBackwardArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnSwiGLUBackward, unsafe.Pointer(a))
+}
+
+// GELUBackward runs the ABI's gelu_backward: see [GELUBackwardArgs].
+func (d *Device) GELUBackward(a *GELUBackwardArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnGELUBackward, unsafe.Pointer(a))
+}
+
+// RowsAdd runs the ABI's rows_add: see [RowsAddArgs].
+func (d *Device) RowsAdd(a *RowsAddArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnRowsAdd, unsafe.Pointer(a))
+}
+
+// AttentionBackward runs the ABI's attention_backward: see [AttentionBackwardArgs].
+func (d *Device) AttentionBackward(a *AttentionBackwardArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnAttentionBackward, unsafe.Pointer(a))
+}
+
+// AttentionBackwardWorkspace runs the ABI's attention_backward_workspace: see [AttentionBackwardWorkspaceArgs].
+func (d *Device) AttentionBackwardWorkspace(a *AttentionBackwardWorkspaceArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnAttentionBackwardWorkspace, unsafe.Pointer(a))
+}
+
+// LogProbBackward runs the ABI's logprob_backward: see [LogProbBackwardArgs].
+func (d *Device) LogProbBackward(a *LogProbBackwardArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnLogProbBackward, unsafe.Pointer(a))
+}
+
+// LogProbBackwardWorkspace runs the ABI's logprob_backward_workspace: see [LogProbBackwardWorkspaceArgs].
+func (d *Device) LogProbBackwardWorkspace(a *LogProbBackwardWorkspaceArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnLogProbBackwardWorkspace, unsafe.Pointer(a))
+}
+
+// GroupAdvantage runs the ABI's group_advantage: see [GroupAdvantageArgs].
+func (d *Device) GroupAdvantage(a *GroupAdvantageArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnGroupAdvantage, unsafe.Pointer(a))
+}
+
+// PolicyLoss runs the ABI's policy_loss: see [PolicyLossArgs].
+func (d *Device) PolicyLoss(a *PolicyLossArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnPolicyLoss, unsafe.Pointer(a))
+}
+
+// AdamW runs the ABI's adamw: see [AdamWArgs].
+func (d *Device) AdamW(a *AdamWArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnAdamW, unsafe.Pointer(a))
+}
+
+// SquareSum runs the ABI's square_sum: see [SquareSumArgs].
+func (d *Device) SquareSum(a *SquareSumArgs) error {
+	a.size = uint32(unsafe.Sizeof(*a))
+	return d.call(fnSquareSum, unsafe.Pointer(a))
 }

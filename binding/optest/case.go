@@ -126,6 +126,30 @@ func Call(d *binding.Device, args any) error {
 		return d.LogProb(a)
 	case *binding.SampleArgs:
 		return d.Sample(a)
+	case *binding.MatMulDxArgs:
+		return d.MatMulDx(a)
+	case *binding.MatMulDwArgs:
+		return d.MatMulDw(a)
+	case *binding.RMSNormBackwardArgs:
+		return d.RMSNormBackward(a)
+	case *binding.SwiGLUBackwardArgs:
+		return d.SwiGLUBackward(a)
+	case *binding.GELUBackwardArgs:
+		return d.GELUBackward(a)
+	case *binding.RowsAddArgs:
+		return d.RowsAdd(a)
+	case *binding.AttentionBackwardArgs:
+		return d.AttentionBackward(a)
+	case *binding.LogProbBackwardArgs:
+		return d.LogProbBackward(a)
+	case *binding.GroupAdvantageArgs:
+		return d.GroupAdvantage(a)
+	case *binding.PolicyLossArgs:
+		return d.PolicyLoss(a)
+	case *binding.AdamWArgs:
+		return d.AdamW(a)
+	case *binding.SquareSumArgs:
+		return d.SquareSum(a)
 	}
 	return fmt.Errorf("optest: %T is no op's args", args)
 }
@@ -164,6 +188,8 @@ func Cases() []Case {
 		fillCases, castCases, addCases, rowsCases, packCases, matmulCases, embedCases, patchEmbedCases,
 		rmsnormCases, swigluCases, geluCases, ropeTableCases, ropeCases,
 		kvWriteCases, attentionPagedCases, attentionCases, logprobCases, sampleCases,
+		matmulDxCases, matmulDwCases, rmsnormBackwardCases, swigluBackwardCases, geluBackwardCases, rowsAddCases,
+		attentionBackwardCases, logprobBackwardCases, groupAdvantageCases, policyLossCases, adamwCases, squareSumCases,
 	} {
 		cs = append(cs, family()...)
 	}

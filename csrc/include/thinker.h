@@ -368,6 +368,196 @@ typedef struct tk_sample_workspace_args {
     uint64_t bytes;  // out
 } tk_sample_workspace_args;
 
+// ----------------------------------------------------------------------------------------------------------- backward ops
+//
+// Gradients are f32, of activations and of parameters alike; `dtype` is that of what the forward pass stored (x, w, q, k, v, out).
+// A parameter's gradient accumulates: every element of dw (and db) is one chain of f32 FMAs that starts from what it holds and takes
+// the rows in increasing order. So rows that are cut into several calls, in the same order, give the same bits. Gradients of
+// activations are overwritten unless the op says otherwise, and a row's gradient depends on what the row depended on alone.
+
+// matmul_dx: dx[i][c] = sum_j dy[i][j] W[j][c] in increasing j from +0, i < m, c < k, for the packed W [n, k] of matmul.
+typedef struct tk_matmul_dx_args {
+    uint32_t size;
+    uint32_t dtype;  // of W
+    uint64_t dy, w, dx;
+    uint64_t workspace, workspace_bytes;
+    int64_t m, n, k, lddy, lddx;
+} tk_matmul_dx_args;
+
+// matmul_dw: dw[j][c] += sum_i dy[i][j] x[i][c], db[j] += sum_i dy[i][j]; dw [n, k] row-major with row stride lddw; db f32 [n] or 0.
+typedef struct tk_matmul_dw_args {
+    uint32_t size;
+    uint32_t dtype;  // of x
+    uint64_t dy, x, dw, db;
+    uint64_t workspace, workspace_bytes;
+    int64_t m, n, k, lddy, ldx, lddw;
+} tk_matmul_dw_args;
+
+// matmul_backward_workspace: the bytes of workspace that matmul_dx and matmul_dw with these sizes need at most.
+typedef struct tk_matmul_backward_workspace_args {
+    uint32_t size;
+    uint32_t dtype;
+    int64_t m, n, k;
+    uint64_t bytes;  // out
+} tk_matmul_backward_workspace_args;
+
+// rmsnorm_backward: with xh = x rstd and g = dy weight, dx[i][j] = rstd_i (g[i][j] - xh[i][j] mean_j(g xh)), added to what dx holds
+// when accumulate is 1 (one rounding); dw[j] += sum_i dy[i][j] xh[i][j], f32 [cols] or 0. rstd f32 [rows] is the forward pass's.
+typedef struct tk_rmsnorm_backward_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, weight, rstd, dy, dx, dw;
+    int64_t rows, cols, ldx, lddy, lddx;
+    uint32_t accumulate;
+    uint32_t reserved;
+} tk_rmsnorm_backward_args;
+
+// swiglu_backward: with s = 1/(1 + e^-gate), dup = dy gate s and dgate = dy up s (1 + gate (1 - s)). dgate and dup may be two halves of
+// one buffer.
+typedef struct tk_swiglu_backward_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t gate, up, dy, dgate, dup;
+    int64_t rows, cols, ldgate, ldup, lddy, lddgate, lddup;
+} tk_swiglu_backward_args;
+
+// gelu_backward: dx = dy (Phi(x) + x phi(x)), with Phi and phi the standard normal distribution and density; dx may be dy.
+typedef struct tk_gelu_backward_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, dy, dx;
+    int64_t rows, cols, ldx, lddy, lddx;
+} tk_gelu_backward_args;
+
+// rows_add: y[dst[i]][:] += x[src[i]][:] in f32, i < n in increasing order; src or dst 0: the identity. An i whose dst is -1 is left
+// out; every other index is checked against rows_x or rows_y. The backward of rows and embed.
+typedef struct tk_rows_add_args {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t x, y;
+    uint64_t src, dst;  // i32 [n]
+    int64_t n, cols, ldx, ldy, rows_x, rows_y;
+} tk_rows_add_args;
+
+// attention_backward: the gradients of attention with the same segments, prefixes and mask. With p = exp(scale q.k - lse) (f32, not
+// rounded), D_i = sum_c dout[i][c] out[i][c] and ds = p (dout.v - D): dv_j = sum p dout, dq_i = scale sum_j ds k_j,
+// dk_j = scale sum_i ds q_i; a KV head sums over the query heads that read it, a prefix over all segments that have it. dq's keys are
+// taken in increasing position; dk's and dv's queries in increasing row, heads inside or outside of rows, always the same way.
+// A segment's gradients, and those of its prefix, depend on no segment that it shares no keys with.
+typedef struct tk_attention_backward_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t q, k, v, out, lse, dout;
+    uint64_t dq, dk, dv;
+    uint64_t cu, prefix;
+    uint64_t workspace, workspace_bytes;
+    int64_t segments, heads, kv_heads, dim, ldq, ldk, ldv, ldo, lddo, lddq, lddk, lddv;
+    float scale;
+    uint32_t causal;
+} tk_attention_backward_args;
+
+// attention_backward_workspace: rows and keys as in attention_workspace.
+typedef struct tk_attention_backward_workspace_args {
+    uint32_t size;
+    uint32_t dtype;
+    int64_t rows, keys, heads, kv_heads, dim;
+    uint64_t bytes;  // out
+} tk_attention_backward_workspace_args;
+
+// logprob_backward: the gradients of logprob with the same x, w, ban, targets and inv_temperature, from the coefficients
+// dlogprob f32 [rows] and dentropy f32 [rows] or 0, and from lse and (with dentropy) entropy as logprob gave them:
+//     dz[i][v] = dlogprob_i (1[v = target_i] - p_v) - dentropy_i p_v (ln p_v + entropy_i)   for v that ban leaves, else 0
+// times inv_temperature; dx = dz W [rows, k] (or 0: not wanted) is overwritten, dw [n, k] += dz^T x (or 0: not wanted). The logits live
+// only in chunks of TK_VOCAB_CHUNK columns. A banned target is TK_INVALID.
+typedef struct tk_logprob_backward_args {
+    uint32_t size;
+    uint32_t dtype;
+    uint64_t x, w, ban, targets, lse, entropy, dlogprob, dentropy;
+    uint64_t dx, dw;
+    uint64_t workspace, workspace_bytes;
+    int64_t rows, n, k, ldx, lddx, lddw;
+    float inv_temperature;
+    uint32_t reserved;
+} tk_logprob_backward_args;
+
+typedef struct tk_logprob_backward_workspace_args {
+    uint32_t size;
+    uint32_t dtype;
+    int64_t rows, n, k;
+    uint64_t bytes;  // out
+} tk_logprob_backward_workspace_args;
+
+// ------------------------------------------------------------------------------------------------------ loss and optimizer
+
+// group_advantage: advantages from rewards f64 [n] (NaN: masked, its advantage is 0) and dense group numbers i32 [n] in [0, groups).
+// With mean m and deviation s (n - 1) over a group's unmasked rewards: (r - m)/(s + epsilon). scale says which s: the group's, that of
+// all unmasked rewards, or none (r - m). Exactly 0 where the group's rewards are all equal. A group of one unmasked reward: 0, or with
+// `lone` 1 (verl's rule) mean 0 and deviation 1. Sums are taken over the rewards in ascending order, in double: neither the order of
+// samples nor that of groups changes a bit. mean, std f64 [groups] or 0; count i32 [groups] (unmasked) or 0.
+enum { TK_SCALE_GROUP = 0, TK_SCALE_BATCH = 1, TK_SCALE_NONE = 2 };
+typedef struct tk_group_advantage_args {
+    uint32_t size;
+    uint32_t scale;  // TK_SCALE_*
+    uint64_t rewards, group, advantages, mean, std, count;
+    int64_t n, groups;
+    double epsilon;
+    uint32_t lone;
+    uint32_t reserved;
+} tk_group_advantage_args;
+
+// policy_loss: for sequence s with tokens cu[s] .. cu[s+1], in double: token losses l, loss[s] = sum_t weight[s] l_t, and
+// grad[t] = d loss[s] / d logprob[t]. x = exp(d), d = logprob - old; at TK_LEVEL_SEQUENCE x = exp(mean_t d), the same for all tokens of s.
+// A = advantage[t], S the sigmoid.
+//   clip   l = max(-A x', -A clamp(x, 1 - epsilon, 1 + epsilon_high)), x' = min(x, delta) where delta > 0;
+//          with dual_clip > 0 and A < 0: l = min(l, -A dual_clip)
+//   cispo  l = -min(x, epsilon_high) A logprob, the coefficient constant
+//   sapo   l = -4/tau A S(tau (x - 1)), tau = tau_pos where A > 0, else tau_neg
+//   nll    l = -logprob (old and advantage are not read)
+// plus beta KL(logprob, ref), k1 = -q, k2 = q^2/2, k3 = e^q - q - 1, abs = |q| with q = ref - logprob. clamp_log_ratio: d is clamped to
+// +-20; clamp_kl: q to +-20 and k3 to +-10; the gradient is 0 outside a clamp. old 0: logprob itself. ref 0: no KL, and kl is not
+// written. Metrics of a sequence: kl[s] = sum_t k3 (not clamped), low[s] and high[s] = tokens with x < 1 - epsilon and A < 0, with
+// x > 1 + epsilon_high and A > 0 (0 for nll); each may be 0.
+enum { TK_LOSS_CLIP = 0, TK_LOSS_CISPO = 1, TK_LOSS_SAPO = 2, TK_LOSS_NLL = 3 };
+enum { TK_LEVEL_TOKEN = 0, TK_LEVEL_SEQUENCE = 1 };
+enum { TK_KL_K1 = 1, TK_KL_K2 = 2, TK_KL_K3 = 3, TK_KL_ABS = 4 };
+typedef struct tk_policy_loss_args {
+    uint32_t size;
+    uint32_t kind;   // TK_LOSS_*
+    uint32_t level;  // TK_LEVEL_*
+    uint32_t kl_kind;     // TK_KL_*
+    uint64_t cu;                                 // i32 [sequences + 1]
+    uint64_t logprob, old, ref, advantage;       // f64 [tokens]
+    uint64_t weight;                             // f64 [sequences]
+    uint64_t loss, grad;                         // out: f64 [sequences], [tokens]
+    uint64_t kl, low, high;                      // out: f64, i32, i32 [sequences]
+    int64_t sequences;
+    double epsilon, epsilon_high, delta, dual_clip, beta, tau_pos, tau_neg;
+    uint32_t clamp_log_ratio, clamp_kl;
+} tk_policy_loss_args;
+
+// adamw: one AdamW step (Loshchilov and Hutter 2019, as torch.optim.AdamW computes it) on n elements. With g' = g grad_scale:
+// w *= 1 - lr weight_decay; m += (1 - beta1)(g' - m); v = beta2 v + (1 - beta2) g'^2;
+// w -= lr/(1 - beta1^step) m / (sqrt(v)/sqrt(1 - beta2^step) + epsilon). All f32; the scalar factors are computed in double.
+typedef struct tk_adamw_args {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t w, m, v, g;  // f32 [n]
+    int64_t n;
+    int64_t step;         // from 1
+    double lr, beta1, beta2, epsilon, weight_decay, grad_scale;
+} tk_adamw_args;
+
+// square_sum: sum = sum_i x[i]^2 in double over f32 x [n], in fixed blocks of 4096 elements whose sums are added in order;
+// nonfinite = how many elements are infinite or NaN (they are left out of the sum).
+typedef struct tk_square_sum_args {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t x;
+    int64_t n;
+    double sum;         // out
+    int64_t nonfinite;  // out
+} tk_square_sum_args;
+
 // ------------------------------------------------------------------------------------------------------------- the table
 
 // TK_FUNCTIONS lists the table's entries in order: X(name, args struct). It is the single source for the table, its layout check
@@ -402,7 +592,22 @@ typedef struct tk_sample_workspace_args {
     X(logprob, tk_logprob_args)                             \
     X(logprob_workspace, tk_logprob_workspace_args)         \
     X(sample, tk_sample_args)                               \
-    X(sample_workspace, tk_sample_workspace_args)
+    X(sample_workspace, tk_sample_workspace_args)           \
+    X(matmul_dx, tk_matmul_dx_args)                         \
+    X(matmul_dw, tk_matmul_dw_args)                         \
+    X(matmul_backward_workspace, tk_matmul_backward_workspace_args) \
+    X(rmsnorm_backward, tk_rmsnorm_backward_args)           \
+    X(swiglu_backward, tk_swiglu_backward_args)             \
+    X(gelu_backward, tk_gelu_backward_args)                 \
+    X(rows_add, tk_rows_add_args)                           \
+    X(attention_backward, tk_attention_backward_args)       \
+    X(attention_backward_workspace, tk_attention_backward_workspace_args) \
+    X(logprob_backward, tk_logprob_backward_args)           \
+    X(logprob_backward_workspace, tk_logprob_backward_workspace_args) \
+    X(group_advantage, tk_group_advantage_args)             \
+    X(policy_loss, tk_policy_loss_args)                     \
+    X(adamw, tk_adamw_args)                                 \
+    X(square_sum, tk_square_sum_args)
 
 typedef struct tk_api {
     uint32_t size;       // of this struct, in bytes
