@@ -750,7 +750,7 @@ type AdamWArgs struct {
 	G           uint64 // f32 [n]
 	N           int64
 	Step        int64 // from 1
-	Lr          float64
+	LR          float64
 	Beta1       float64
 	Beta2       float64
 	Epsilon     float64

@@ -19,6 +19,7 @@ import (
 // turns.
 type Engine struct {
 	mu     sync.Mutex
+	dir    string
 	opts   Options
 	cfg    *config.Config
 	tok    *tokenizer.Tokenizer
@@ -50,7 +51,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Engine, err error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	e := &Engine{opts: o}
+	e := &Engine{dir: dir, opts: o}
 	if e.tok, e.images, err = Frontend(dir, o.MinPixels, o.MaxPixels); err != nil {
 		return nil, err
 	}

@@ -15,13 +15,18 @@ const mlpRows = 1024
 
 // A scratch is a set of buffers that live for one computation.
 type scratch struct {
-	d    *binding.Device
-	bufs []*binding.Buffer
-	err  error
+	d     *binding.Device
+	bufs  []*binding.Buffer
+	err   error
+	count bool  // take no memory, only add up its size
+	bytes int64 // taken
 }
 
 // alloc returns a buffer, or an empty one after a failure, which err keeps.
 func (s *scratch) alloc(bytes int) *binding.Buffer {
+	if s.bytes += int64(bytes); s.count {
+		return &binding.Buffer{}
+	}
 	if s.err == nil {
 		var b *binding.Buffer
 		if b, s.err = s.d.Alloc(bytes); s.err == nil {
@@ -73,19 +78,8 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 	for i, p := range pictures {
 		grids[i] = p.Grid
 	}
-	order, cuWindow := windowLayout(grids, v.SpatialMergeSize, v.WindowSize/v.PatchSize/v.SpatialMergeSize)
-	cuFrame := frameLayout(grids)
-	n, tokens := len(order)*unit, len(order)
-	h, w := patchPositions(grids, v.SpatialMergeSize)
-	patchOrder := make([]int32, 0, n)
-	positions := make([]int32, 2*n)
-	for i, o := range order {
-		for j := range unit {
-			p := int(o)*unit + j
-			patchOrder = append(patchOrder, int32(p))
-			positions[i*unit+j], positions[n+i*unit+j] = h[p], w[p]
-		}
-	}
+	layout := m.visionLayout(grids)
+	n, tokens := len(layout.patchOrder), len(layout.order)
 
 	s := &scratch{d: m.d}
 	defer func() { err = errors.Join(err, s.Close()) }()
@@ -99,13 +93,8 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 	if s.err != nil {
 		return nil, s.err
 	}
-	at := 0
-	dst := pixels.Float32s()
-	for _, p := range pictures {
-		at += len(p.AppendPatches(dst[at:at]))
-	}
-	if at != n*width {
-		return nil, fmt.Errorf("engine: the pictures have %d pixel values, their grids %d", at, n*width)
+	if err := fillPatches(pixels, pictures); err != nil {
+		return nil, err
 	}
 	d := m.d
 	err = d.PatchEmbed(&binding.PatchEmbedArgs{DType: dtype, Pixels: pixels.Addr(), W: m.w.patch.w.Addr(), Y: y.Addr(),
@@ -113,41 +102,35 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 	if err != nil {
 		return nil, err
 	}
-	err = d.Rows(&binding.RowsArgs{DType: dtype, X: y.Addr(), Y: x.Addr(), Src: s.ints(patchOrder).Addr(), N: int64(n), Cols: int64(hidden),
+	err = d.Rows(&binding.RowsArgs{DType: dtype, X: y.Addr(), Y: x.Addr(), Src: s.ints(layout.patchOrder).Addr(), N: int64(n), Cols: int64(hidden),
 		LdX: int64(hidden), LdY: int64(hidden), RowsX: int64(n), RowsY: int64(n)})
 	if err != nil {
 		return nil, err
 	}
 
-	// Rotary pairs: the first half turns with the row, the second with the column, each with all frequencies.
-	half := v.HeadDim / 2
-	freq := invFreq(10000, half)
-	axis := make([]int32, half)
-	for i := half / 2; i < half; i++ {
-		axis[i] = 1
-	}
-	err = d.RopeTable(&binding.RopeTableArgs{Axes: 2, Positions: s.ints(positions).Addr(), Axis: s.ints(axis).Addr(),
-		InvFreq: s.floats(append(freq[:len(freq):len(freq)], freq...)).Addr(), Cos: cos.Addr(), Sin: sin.Addr(), N: int64(n), Half: int64(half), LdP: int64(n)})
+	axis, freq := visionRope(v.HeadDim)
+	err = d.RopeTable(&binding.RopeTableArgs{Axes: 2, Positions: s.ints(layout.positions).Addr(), Axis: s.ints(axis).Addr(),
+		InvFreq: s.floats(freq).Addr(), Cos: cos.Addr(), Sin: sin.Addr(), N: int64(n), Half: int64(v.HeadDim / 2), LdP: int64(n)})
 	if err != nil {
 		return nil, err
 	}
 
-	work, err := m.attentionWorkspace(n, cuWindow, cuFrame)
+	work, err := m.attentionWorkspace(n, max(layout.windowKeys, layout.fullKeys))
 	if err != nil {
 		return nil, err
 	}
 	workspace := s.alloc(work)
 	rows := min(n, mlpRows)
 	gateUp, act := s.alloc(size*rows*2*v.IntermediateSize), s.alloc(size*rows*v.IntermediateSize)
-	cuW, cuF := s.ints(cuWindow), s.ints(cuFrame)
+	windows, frames := s.ints(layout.windows), s.ints(layout.frames)
 	if s.err != nil {
 		return nil, s.err
 	}
 	for i := range m.w.blocks {
 		b := &m.w.blocks[i]
-		cu, segments := cuW, len(cuWindow)-1
+		cu, segments := windows, len(layout.windows)-1
 		if b.fullAttention {
-			cu, segments = cuF, len(cuFrame)-1
+			cu, segments = frames, len(layout.frames)-1
 		}
 		steps := []func() error{
 			func() error { return m.norm(x, b.norm1, y, n, hidden, v.RMSNormEps) },
@@ -177,7 +160,7 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 	}
 	merged := hidden * unit
 	inner, outer := s.alloc(size*tokens*merged), s.alloc(size*tokens*v.OutHiddenSize)
-	index := s.ints(order)
+	index := s.ints(layout.order)
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -204,22 +187,24 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 	return features, nil
 }
 
-// attentionWorkspace is the most bytes that the tower's attention needs over either segmentation.
-func (m *model) attentionWorkspace(rows int, segmentations ...[]int32) (int, error) {
-	v := &m.cfg.Vision
-	most := 0
-	for _, cu := range segmentations {
-		keys := 0
-		for i := 1; i < len(cu); i++ {
-			keys += pagesFor(int(cu[i]-cu[i-1])) * binding.Chunk
-		}
-		a := binding.AttentionWorkspaceArgs{DType: m.dtype, Rows: int64(rows), Keys: int64(keys), Heads: int64(v.Heads), KVHeads: int64(v.Heads), Dim: int64(v.HeadDim)}
-		if err := m.d.AttentionWorkspace(&a); err != nil {
-			return 0, err
-		}
-		most = max(most, int(a.Bytes))
+// fillPatches writes the pictures' pixel values, which are to fill the buffer.
+func fillPatches(pixels *binding.Buffer, pictures []*imageproc.Image) error {
+	at, dst := 0, pixels.Float32s()
+	for _, p := range pictures {
+		at += len(p.AppendPatches(dst[at:at]))
 	}
-	return most, nil
+	if at != len(dst) {
+		return fmt.Errorf("engine: the pictures have %d pixel values, their grids %d", at, len(dst))
+	}
+	return nil
+}
+
+// attentionWorkspace is the bytes that the tower's attention needs for so many rows and keys.
+func (m *model) attentionWorkspace(rows, keys int) (int, error) {
+	v := &m.cfg.Vision
+	a := binding.AttentionWorkspaceArgs{DType: m.dtype, Rows: int64(rows), Keys: int64(keys), Heads: int64(v.Heads), KVHeads: int64(v.Heads), Dim: int64(v.HeadDim)}
+	err := m.d.AttentionWorkspace(&a)
+	return int(a.Bytes), err
 }
 
 func attentionScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }

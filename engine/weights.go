@@ -39,7 +39,16 @@ type weights struct {
 	merge1      linear
 	merge2      linear
 
-	owned []*binding.Buffer
+	stored []stored
+	owned  []*binding.Buffer
+}
+
+// A stored is what a buffer of weights holds: tensors of the checkpoint one below the other, packed, or as they are in f32.
+type stored struct {
+	buf    *binding.Buffer
+	packed bool
+	n, k   int
+	parts  []part
 }
 
 func (w *weights) Close() error {
@@ -195,12 +204,13 @@ func (l *loader) vector(name string, n int) (*binding.Buffer, error) {
 	if err := l.ck.ReadF32(name, b.Float32s()[:n]); err != nil {
 		return nil, err
 	}
+	l.w.stored = append(l.w.stored, stored{buf: b, n: n, k: 1, parts: []part{{name, n}}})
 	return b, l.advance(n)
 }
 
 // A part is one tensor of a linear: rows rows of it.
 type part struct {
-	name string // without .weight and .bias
+	name string // without .weight and .bias, but in a stored, which has the whole name
 	rows int
 }
 
@@ -219,8 +229,12 @@ func (l *loader) linear(k int, bias bool, parts ...part) (linear, error) {
 			return lin, err
 		}
 	}
+	weight := stored{buf: lin.w, packed: true, n: lin.n, k: k}
+	biases := stored{buf: lin.bias, n: lin.n, k: 1}
 	row := 0
 	for _, p := range parts {
+		weight.parts = append(weight.parts, part{p.name + ".weight", p.rows})
+		biases.parts = append(biases.parts, part{p.name + ".bias", p.rows})
 		step := max(1, stagingBytes/(k*binding.DTypeBytes(l.dtype)))
 		for r := 0; r < p.rows; r += step {
 			n := min(step, p.rows-r)
@@ -251,6 +265,10 @@ func (l *loader) linear(k int, bias bool, parts ...part) (linear, error) {
 			}
 		}
 		row += p.rows
+	}
+	l.w.stored = append(l.w.stored, weight)
+	if bias {
+		l.w.stored = append(l.w.stored, biases)
 	}
 	return lin, nil
 }

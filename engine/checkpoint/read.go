@@ -66,6 +66,20 @@ func (ck *Checkpoint) ReadRowsBF16(name string, row0, rows int, dst []uint16) er
 	})
 }
 
+// ReadRangeF32 reads the elements of a tensor from the first-th on into dst, exactly.
+func (ck *Checkpoint) ReadRangeF32(name string, first int64, dst []float32) error {
+	t, ok := ck.tensors[name]
+	if !ok {
+		return fmt.Errorf("checkpoint: %s: the model has no tensor %q", ck.Dir(), name)
+	}
+	if have := t.info.Elements(); first < 0 || first > have || int64(len(dst)) > have-first {
+		return fmt.Errorf("checkpoint: %s: tensor %q has %d elements, %d from %d on are not in it", ck.Dir(), name, have, len(dst), first)
+	}
+	return ck.pieces(t, first, len(dst), func(i int, src []byte, n int) error {
+		return safetensors.DecodeFloat32(dst[i:i+n], src, t.info.DType)
+	})
+}
+
 // rows returns the first dimension, or 0 for a tensor that is not there.
 func (ck *Checkpoint) rows(name string) int {
 	if t, ok := ck.tensors[name]; ok {

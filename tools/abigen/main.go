@@ -46,7 +46,7 @@ var types = map[string]string{
 // names that are not plain capitalization.
 var names = map[string]string{
 	"dtype": "DType", "isa": "ISA", "lse": "LSE", "ids": "IDs", "kv": "KV", "eps": "Eps", "k": "K", "ctx": "Ctx",
-	"rmsnorm": "RMSNorm", "swiglu": "SwiGLU", "gelu": "GELU", "logprob": "LogProb", "matmul": "MatMul", "adamw": "AdamW",
+	"rmsnorm": "RMSNorm", "swiglu": "SwiGLU", "gelu": "GELU", "logprob": "LogProb", "matmul": "MatMul", "adamw": "AdamW", "lr": "LR",
 }
 
 func generate(header string) ([]byte, error) {

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A FamilyShape is the largest prompt with its completions that a trainer will meet.
+type FamilyShape struct {
+	PromptTokens     int // image tokens included
+	CompletionTokens int // of one completion
+	Completions      int
+	Grids            []Grid // of the prompt's pictures, in patches
+}
+
+// A TrainPlan is the memory in bytes that a [Trainer] takes beside its engine, computed before it is taken.
+type TrainPlan struct {
+	Gradients  int64
+	Optimizer  int64 // f32 masters and both moments
+	MicroBatch int64 // activations, their gradients and workspaces of the largest micro-batch
+	Total      int64
+	Available  int64 // what the machine has now; 0 if it does not say
+	Rows       int   // decoder rows of that micro-batch
+}
+
+func (p TrainPlan) String() string {
+	gib := func(n int64) string { return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30)) }
+	return fmt.Sprintf("gradients %s + optimizer %s + micro-batch of %d rows %s = %s", gib(p.Gradients), gib(p.Optimizer), p.Rows, gib(p.MicroBatch), gib(p.Total))
+}
+
+// PlanTraining computes the memory of a trainer with these options whose largest family is of this shape. Where the machine cannot hold
+// it, the plan comes with an error that says so.
+func (e *Engine) PlanTraining(o TrainOptions, shape FamilyShape) (TrainPlan, error) {
+	if err := o.defaults(); err != nil {
+		return TrainPlan{}, err
+	}
+	unit := e.cfg.Vision.SpatialMergeSize
+	spans, at := []Span(nil), 0
+	for _, g := range shape.Grids {
+		spans = append(spans, Span{Start: at, Tokens: mergedTokens(g, unit), Grid: g})
+		at += mergedTokens(g, unit)
+	}
+	if shape.PromptTokens <= at || shape.CompletionTokens < 1 || shape.Completions < 1 {
+		return TrainPlan{}, fmt.Errorf("engine: a prompt of %d tokens, %d of them pictures, with %d completions of %d tokens is no family to learn from",
+			shape.PromptTokens, at, shape.Completions, shape.CompletionTokens)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return TrainPlan{}, ErrClosed
+	}
+	p := TrainPlan{Available: memoryAvailable()}
+	t := &Trainer{e: e, opts: o}
+	for _, s := range e.w.stored {
+		if o.frozen(s.parts[0].name) {
+			continue
+		}
+		t.visionLearns = t.visionLearns || strings.HasPrefix(s.parts[0].name, "visual.")
+		bytes := int64(4 * s.n * s.k)
+		p.Gradients += bytes
+		p.Optimizer += 2 * bytes
+		if s.packed {
+			p.Optimizer += bytes
+		}
+	}
+
+	prompt := &Prompt{IDs: make([]int32, shape.PromptTokens), Spans: spans}
+	f := family{prompt: prompt, rows: shape.PromptTokens + shape.Completions*(shape.CompletionTokens-1)}
+	var batch []Sequence
+	for i := range shape.Completions {
+		batch = append(batch, Sequence{prompt, make([]int32, shape.CompletionTokens)})
+		f.seqs = append(f.seqs, i)
+	}
+	run := []family{f}
+	for rows := 2 * f.rows; rows <= o.MicroBatchRows; rows += f.rows {
+		run = append(run, f)
+	}
+	s := &scratch{d: e.d, count: true}
+	l := newLesson(t, s, batch, run, Scoring{Temperature: 1})
+	if _, err := l.take(); err != nil {
+		return p, err
+	}
+	// And the embedding's own gradient, for as many ids as the vocabulary has at most.
+	ids := int64(min(e.cfg.Text.VocabSize, l.rows))
+	p.Rows, p.MicroBatch = l.rows, s.bytes+4*ids*int64(e.cfg.Text.HiddenSize)
+	p.Total = p.Gradients + p.Optimizer + p.MicroBatch
+	if p.Available > 0 && p.Total > p.Available {
+		return p, fmt.Errorf("engine: training needs %v, the machine has %.2f GiB free: lower MicroBatchRows, the completions' length or number, recompute, or freeze tensors",
+			p, float64(p.Available)/(1<<30))
+	}
+	return p, nil
+}
