@@ -285,7 +285,8 @@ type RopeArgs struct {
 // KVWriteArgs:
 //
 // kv_write: token i < n of k and v ([n, kv_heads, dim], row strides ldk, ldv) goes to slot[i] = page * 64 + offset.
-// pages is the address of page 0 of this layer, page_stride the bytes from one page to the next, num_pages bounds slot.
+// pages is the address of page 0 of this layer, aligned to 4 bytes, page_stride the bytes from one page to the next (a multiple of
+// 4), num_pages bounds slot.
 type KVWriteArgs struct {
 	size       uint32
 	DType      uint32
@@ -420,7 +421,7 @@ type LogProbWorkspaceArgs struct {
 // SampleRow:
 //
 // One row of a sample call. The uniform variate is the first output of Philox4x32-10 with key (seed low, seed high) and counter
-// (step, prompt, sample, token), as a 53-bit fraction of the first two words: it depends on nothing else.
+// (step, prompt, sample, token): with its first two words w0 and w1, ((w0 2^32 + w1) >> 11) 2^-53. It depends on nothing else.
 type SampleRow struct {
 	Seed        uint64
 	Step        uint32
@@ -436,8 +437,8 @@ type SampleRow struct {
 // SampleArgs:
 //
 // sample: for row i of logits f32 [rows, n] (row stride ld), under the ban: z = logits / temperature, then keep the top_k largest
-// (all that tie with the last), then the smallest set of largest z whose probability reaches top_p (at least one), then those of
-// probability >= min_p * the largest; draw by inverse CDF in increasing id over what is left. logprob and entropy are those of the
+// (all that tie with the last), then the smallest set of largest z whose share of what top_k left reaches top_p (at least one), then
+// those of probability >= min_p * the largest; draw by inverse CDF in increasing id over what is left. logprob and entropy are those of the
 // whole distribution under the ban, before the filters: what logprob gives at inv_temperature = f32(1/temperature), bit for bit.
 // A row whose logits are not finite (NaN, +inf), or all banned, is TK_INVALID. workspace: at least sample_workspace bytes.
 type SampleArgs struct {

@@ -257,6 +257,8 @@ typedef struct tk_rope_args {
 
 // -------------------------------------------------------------------------------------------------------------- attention
 
+// Heads have an even dim of 2 to 256 elements, here and in every attention op.
+//
 // A KV page holds TK_CHUNK consecutive positions of one sequence, for one layer, as two packed operands for each KV head:
 //     K: [ksteps(dim)][64] lanes, lane (s, j) = element s (f32) or 2s..2s+1 (bf16) of key j
 //     V: [ksteps(64)][dimp] lanes, lane (s, j) = column j of value s (f32) or of values 2s..2s+1 (bf16), dimp = dim rounded up to 16
@@ -265,7 +267,8 @@ typedef struct tk_rope_args {
 // Slots of a page that were never written must be finite (alloc and fill give zeros): they meet p = 0.
 
 // kv_write: token i < n of k and v ([n, kv_heads, dim], row strides ldk, ldv) goes to slot[i] = page * 64 + offset.
-// pages is the address of page 0 of this layer, page_stride the bytes from one page to the next, num_pages bounds slot.
+// pages is the address of page 0 of this layer, aligned to 4 bytes, page_stride the bytes from one page to the next (a multiple of
+// 4), num_pages bounds slot.
 typedef struct tk_kv_write_args {
     uint32_t size;
     uint32_t dtype;
@@ -337,7 +340,7 @@ typedef struct tk_logprob_workspace_args {
 } tk_logprob_workspace_args;
 
 // One row of a sample call. The uniform variate is the first output of Philox4x32-10 with key (seed low, seed high) and counter
-// (step, prompt, sample, token), as a 53-bit fraction of the first two words: it depends on nothing else.
+// (step, prompt, sample, token): with its first two words w0 and w1, ((w0 2^32 + w1) >> 11) 2^-53. It depends on nothing else.
 typedef struct tk_sample_row {
     uint64_t seed;
     uint32_t step, prompt, sample, token;
@@ -348,8 +351,8 @@ typedef struct tk_sample_row {
 } tk_sample_row;
 
 // sample: for row i of logits f32 [rows, n] (row stride ld), under the ban: z = logits / temperature, then keep the top_k largest
-// (all that tie with the last), then the smallest set of largest z whose probability reaches top_p (at least one), then those of
-// probability >= min_p * the largest; draw by inverse CDF in increasing id over what is left. logprob and entropy are those of the
+// (all that tie with the last), then the smallest set of largest z whose share of what top_k left reaches top_p (at least one), then
+// those of probability >= min_p * the largest; draw by inverse CDF in increasing id over what is left. logprob and entropy are those of the
 // whole distribution under the ban, before the filters: what logprob gives at inv_temperature = f32(1/temperature), bit for bit.
 // A row whose logits are not finite (NaN, +inf), or all banned, is TK_INVALID. workspace: at least sample_workspace bytes.
 typedef struct tk_sample_args {
