@@ -111,14 +111,19 @@ func refusalBases() []*Problem {
 		problem("attention", f, attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, lse: true, q: normal(1)}),
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
 		problem("sample", f, sample{rows: 3, n: 40, ban: func(j int) bool { return j == 39 }, params: sampling(3, settings()...), entropy: true, logits: normal(1)}),
+		problem("rmsnorm_backward", b, rmsnormBackward{dtype: b, rows: 3, cols: 8, dw: true, accumulate: true, x: normal(1), eps: 1e-6}),
 	}
 }
 
 // optional are the addresses that may be 0, by op and field.
 func optional(op, field string) bool {
 	switch field {
-	case "Bias", "Residual", "Rstd", "LSE", "Ban", "Entropy", "Prefix":
+	case "Bias", "Residual", "LSE", "Ban", "Entropy", "Prefix":
 		return true
+	case "Rstd":
+		return op == "rmsnorm"
+	case "Dw":
+		return op == "rmsnorm_backward"
 	case "Src", "Dst":
 		return op == "rows"
 	}
@@ -173,6 +178,8 @@ func refusedArgs(p *Problem) []Refusal {
 		name := headerName(f.Name)
 		count := f.Name == "N" && f.Type.Kind() == reflect.Uint64
 		switch {
+		case f.Name == "Accumulate":
+			add("2", "2", i, name, func(v reflect.Value) { v.SetUint(2) })
 		case f.Name == "Axes":
 			add("zero", "0", i, name, func(v reflect.Value) { v.SetUint(0) })
 		case strings.HasPrefix(f.Name, "DType"):

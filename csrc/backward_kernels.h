@@ -1,0 +1,15 @@
+// backward_kernels.h - ISA-dependent functions of the backward passes of norms and activations, and of the optimizer. Pairs are
+// [f32, bf16], the storage type of what the forward pass kept.
+#ifndef TK_BACKWARD_KERNELS_H
+#define TK_BACKWARD_KERNELS_H
+
+#include <stdint.h>
+
+typedef struct tk_backward_kernels {
+    // One row: dw[j] += dy[j] x[j] rstd.
+    void (*rmsnorm_dw[2])(const void *x, const float *dy, float rstd, float *dw, int64_t cols);
+    // One row of dx, added to what it holds if accumulate.
+    void (*rmsnorm_dx[2])(const void *x, const float *weight, float rstd, const float *dy, float *dx, int64_t cols, int accumulate);
+} tk_backward_kernels;
+
+#endif
