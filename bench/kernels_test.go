@@ -115,3 +115,5 @@ func BenchmarkAttention(b *testing.B)       { op(b, "attention") }
 func BenchmarkLogProb(b *testing.B)         { op(b, "logprob") }
 func BenchmarkSample(b *testing.B)          { op(b, "sample") }
 func BenchmarkRMSNormBackward(b *testing.B) { op(b, "rmsnorm_backward") }
+func BenchmarkSwiGLUBackward(b *testing.B)  { op(b, "swiglu_backward") }
+func BenchmarkGELUBackward(b *testing.B)    { op(b, "gelu_backward") }

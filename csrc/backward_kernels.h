@@ -10,6 +10,8 @@ typedef struct tk_backward_kernels {
     void (*rmsnorm_dw[2])(const void *x, const float *dy, float rstd, float *dw, int64_t cols);
     // One row of dx, added to what it holds if accumulate.
     void (*rmsnorm_dx[2])(const void *x, const float *weight, float rstd, const float *dy, float *dx, int64_t cols, int accumulate);
+    void (*swiglu[2])(const void *gate, const void *up, const float *dy, float *dgate, float *dup, int64_t n);
+    void (*gelu[2])(const void *x, const float *dy, float *dx, int64_t n);
 } tk_backward_kernels;
 
 #endif

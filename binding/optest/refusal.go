@@ -112,6 +112,8 @@ func refusalBases() []*Problem {
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
 		problem("sample", f, sample{rows: 3, n: 40, ban: func(j int) bool { return j == 39 }, params: sampling(3, settings()...), entropy: true, logits: normal(1)}),
 		problem("rmsnorm_backward", b, rmsnormBackward{dtype: b, rows: 3, cols: 8, dw: true, accumulate: true, x: normal(1), eps: 1e-6}),
+		problem("swiglu_backward", b, swigluBackward{dtype: b, rows: 3, cols: 8, gate: normal(1)}),
+		problem("gelu_backward", b, geluBackward{dtype: b, rows: 3, cols: 8, x: normal(1)}),
 	}
 }
 
