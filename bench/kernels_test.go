@@ -117,3 +117,4 @@ func BenchmarkSample(b *testing.B)          { op(b, "sample") }
 func BenchmarkRMSNormBackward(b *testing.B) { op(b, "rmsnorm_backward") }
 func BenchmarkSwiGLUBackward(b *testing.B)  { op(b, "swiglu_backward") }
 func BenchmarkGELUBackward(b *testing.B)    { op(b, "gelu_backward") }
+func BenchmarkRowsAdd(b *testing.B)         { op(b, "rows_add") }

@@ -114,6 +114,7 @@ func refusalBases() []*Problem {
 		problem("rmsnorm_backward", b, rmsnormBackward{dtype: b, rows: 3, cols: 8, dw: true, accumulate: true, x: normal(1), eps: 1e-6}),
 		problem("swiglu_backward", b, swigluBackward{dtype: b, rows: 3, cols: 8, gate: normal(1)}),
 		problem("gelu_backward", b, geluBackward{dtype: b, rows: 3, cols: 8, x: normal(1)}),
+		problem("rows_add", f, rowsAdd{rowsX: 4, rowsY: 4, cols: 8, n: 4, src: permutation(1, 4), dst: []int32{2, 1, 3, 1}, x: normal(1)}),
 	}
 }
 
@@ -127,7 +128,7 @@ func optional(op, field string) bool {
 	case "Dw":
 		return op == "rmsnorm_backward"
 	case "Src", "Dst":
-		return op == "rows"
+		return op == "rows" || op == "rows_add"
 	}
 	return false
 }
@@ -234,6 +235,8 @@ func refusedContents() []Refusal {
 	const largest, smallest = math.MaxInt32, math.MinInt32
 	index("rows", "src", 3, -1, 4, largest, smallest)
 	index("rows", "dst", 2, -1, 4, largest, smallest)
+	index("rows_add", "src", 3, -1, 4, largest, smallest)
+	index("rows_add", "dst", 2, -2, 4, largest, smallest)
 	index("embed", "ids", 2, -1, 40, largest, smallest)
 	index("rope_table", "axis", 1, -1, 2, largest)
 	index("kv_write", "slots", 2, -1, 128, largest, smallest)
