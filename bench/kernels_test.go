@@ -118,3 +118,4 @@ func BenchmarkRMSNormBackward(b *testing.B) { op(b, "rmsnorm_backward") }
 func BenchmarkSwiGLUBackward(b *testing.B)  { op(b, "swiglu_backward") }
 func BenchmarkGELUBackward(b *testing.B)    { op(b, "gelu_backward") }
 func BenchmarkRowsAdd(b *testing.B)         { op(b, "rows_add") }
+func BenchmarkAdamW(b *testing.B)           { op(b, "adamw") }

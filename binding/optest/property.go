@@ -26,6 +26,7 @@ func Properties() []Property {
 	}
 	ps = append(ps, matmulProperties()...)
 	ps = append(ps, rmsnormBackwardProperties()...)
+	ps = append(ps, adamwProperties()...)
 	ps = append(ps, attentionProperties()...)
 	return append(ps, vocabularyProperties()...)
 }

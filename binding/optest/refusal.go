@@ -115,6 +115,7 @@ func refusalBases() []*Problem {
 		problem("swiglu_backward", b, swigluBackward{dtype: b, rows: 3, cols: 8, gate: normal(1)}),
 		problem("gelu_backward", b, geluBackward{dtype: b, rows: 3, cols: 8, x: normal(1)}),
 		problem("rows_add", f, rowsAdd{rowsX: 4, rowsY: 4, cols: 8, n: 4, src: permutation(1, 4), dst: []int32{2, 1, 3, 1}, x: normal(1)}),
+		problem("adamw", f, adamw{n: 9, step: 2, weightDecay: 0.1}.defaults()),
 	}
 }
 
@@ -181,8 +182,23 @@ func refusedArgs(p *Problem) []Refusal {
 		name := headerName(f.Name)
 		count := f.Name == "N" && f.Type.Kind() == reflect.Uint64
 		switch {
+		case f.Name == "Step":
+			for _, bad := range []int64{0, -1, math.MinInt64} {
+				add(fmt.Sprint(bad), fmt.Sprint(bad), i, name, func(v reflect.Value) { v.SetInt(bad) })
+			}
 		case f.Name == "Accumulate":
 			add("2", "2", i, name, func(v reflect.Value) { v.SetUint(2) })
+		case p.Op == "adamw" && f.Type.Kind() == reflect.Float64:
+			bad := []float64{math.NaN(), math.Inf(1)}
+			if f.Name != "GradScale" {
+				bad = append(bad, -0.5)
+			}
+			if strings.HasPrefix(f.Name, "Beta") {
+				bad = append(bad, 1)
+			}
+			for _, bad := range bad {
+				add(fmt.Sprint(bad), fmt.Sprint(bad), i, name, func(v reflect.Value) { v.SetFloat(bad) })
+			}
 		case f.Name == "Axes":
 			add("zero", "0", i, name, func(v reflect.Value) { v.SetUint(0) })
 		case strings.HasPrefix(f.Name, "DType"):

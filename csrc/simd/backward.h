@@ -1,5 +1,6 @@
 // backward.h - the table of the kernels of backward passes and optimizer, for one ISA.
 #include "activation_backward.h"
+#include "adamw.h"
 #include "rmsnorm_backward.h"
 
 static const tk_backward_kernels TK_SIMD(backward_kernels) = {
@@ -7,4 +8,5 @@ static const tk_backward_kernels TK_SIMD(backward_kernels) = {
     .rmsnorm_dx = {TK_SIMD(rmsnorm_dx_f32), TK_SIMD(rmsnorm_dx_bf16)},
     .swiglu = {TK_SIMD(swiglu_backward_f32), TK_SIMD(swiglu_backward_bf16)},
     .gelu = {TK_SIMD(gelu_backward_f32), TK_SIMD(gelu_backward_bf16)},
+    .adamw = TK_SIMD(adamw),
 };
