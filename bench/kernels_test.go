@@ -119,3 +119,4 @@ func BenchmarkSwiGLUBackward(b *testing.B)  { op(b, "swiglu_backward") }
 func BenchmarkGELUBackward(b *testing.B)    { op(b, "gelu_backward") }
 func BenchmarkRowsAdd(b *testing.B)         { op(b, "rows_add") }
 func BenchmarkAdamW(b *testing.B)           { op(b, "adamw") }
+func BenchmarkSquareSum(b *testing.B)       { op(b, "square_sum") }

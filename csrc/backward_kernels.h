@@ -26,6 +26,8 @@ typedef struct tk_backward_kernels {
     void (*swiglu[2])(const void *gate, const void *up, const float *dy, float *dgate, float *dup, int64_t n);
     void (*gelu[2])(const void *x, const float *dy, float *dx, int64_t n);
     void (*adamw)(float *w, float *m, float *v, const float *g, int64_t n, const tk_adamw_factors *f);
+    // The sum of the squares of the finite ones of n elements, n <= 4096, and how many are not finite.
+    double (*square_sum)(const float *x, int64_t n, int64_t *nonfinite);
 } tk_backward_kernels;
 
 #endif
