@@ -4,6 +4,7 @@
 #define TK_KERNELS_H
 
 #include "attention_kernels.h"
+#include "backward_kernels.h"
 #include "elementwise_kernels.h"
 #include "matmul_kernels.h"
 #include "probe_kernels.h"
@@ -16,6 +17,7 @@ typedef struct tk_kernels {
     tk_elementwise_kernels elementwise;
     tk_attention_kernels attention;
     tk_vocab_kernels vocab;
+    tk_backward_kernels backward;
 } tk_kernels;
 
 extern const tk_kernels tk_kernels_scalar;

@@ -176,6 +176,12 @@ type scratcher interface {
 	scratch(d *binding.Device) (int, error)
 }
 
+// An answerer's op also writes numbers into its args struct.
+type answerer interface {
+	answers(args any) []float64                       // after the call
+	expectAnswers(t tensors) (want, within []float64) // what each must be, and how far it may be from that
+}
+
 // A filler makes contents that are no matrix of independent numbers.
 type filler interface {
 	fill(t tensors, r *rand.Rand)

@@ -79,6 +79,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckAnswers: what an op answers in its args struct is checked too.
+func TestCheckAnswers(t *testing.T) {
+	if !checked {
+		t.Skip("there are no references in this build")
+	}
+	p := problem("square_sum", binding.F32, squareSum{5000, listed(1, 2, float32(math.NaN()))})
+	const good = 1667*1 + 1667*4.0
+	for _, tc := range []struct {
+		sum, nonfinite float64
+		ok             bool
+	}{{good, 1666, true}, {good, 1667, false}, {good + 1e-6, 1666, false}, {good - 1, 1666, false}, {math.NaN(), 1666, false}} {
+		r := &Result{memory: map[string][]byte{"x": p.tensors["x"].before}, answers: []float64{tc.sum, tc.nonfinite}}
+		if err := p.Check(r); (err == nil) != tc.ok {
+			t.Errorf("%v and %v: %v", tc.sum, tc.nonfinite, err)
+		}
+		if err := p.Same(r, &Result{memory: r.memory, answers: []float64{good, 1666}}); (err == nil) != tc.ok {
+			t.Errorf("%v and %v are the same as the right answers: %v", tc.sum, tc.nonfinite, err)
+		}
+	}
+}
+
 // TestCheckRefusesMutants: what a wrong kernel would give fails.
 func TestCheckRefusesMutants(t *testing.T) {
 	for _, tc := range []struct {

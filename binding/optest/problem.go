@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -61,7 +62,8 @@ func (p *Problem) rows(lo, hi int) *Problem {
 
 // A Result is what the operands' memory holds after a call.
 type Result struct {
-	memory map[string][]byte // by operand, scratch memory left out
+	memory  map[string][]byte // by operand, scratch memory left out
+	answers []float64         // an answerer's
 }
 
 const guard = 256 // bytes before and after each operand
@@ -194,16 +196,25 @@ func firstDiff(a, b []byte) int {
 
 // Run places the problem on d, calls the op once and returns what it wrote. It is an error if the op fails, or writes anything but its
 // outputs.
-func (p *Problem) Run(d *binding.Device) (r *Result, err error) {
+func (p *Problem) Run(d *binding.Device) (*Result, error) {
+	return p.runWith(d, func(args any) error { return Call(d, args) })
+}
+
+// runWith is Run with another way to make the call, or several.
+func (p *Problem) runWith(d *binding.Device, call func(args any) error) (r *Result, err error) {
 	l, err := p.place(d)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	if err := Call(d, l.args); err != nil {
+	if err := call(l.args); err != nil {
 		return nil, fmt.Errorf("%s: %w", p, err)
 	}
-	return l.read(false)
+	r, err = l.read(false)
+	if s, ok := p.spec.(answerer); ok && err == nil {
+		r.answers = s.answers(l.args)
+	}
+	return r, err
 }
 
 // outputs are the names of the operands that the op writes, in order.
@@ -232,6 +243,14 @@ func (p *Problem) Check(r *Result) error {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
+	if s, ok := p.spec.(answerer); ok {
+		want, within := s.expectAnswers(p.tensors)
+		for i, got := range r.answers {
+			if !(math.Abs(got-want[i]) <= within[i]) {
+				return fmt.Errorf("%s: answer %d is %v, want %v, within %.3g", p, i, got, want[i], within[i])
+			}
+		}
+	}
 	return nil
 }
 
@@ -243,6 +262,9 @@ func (p *Problem) Same(a, b *Result) error {
 			at := firstDiff(x, y) / t.kind.bytes()
 			return fmt.Errorf("%s: %s differs in %d bytes, first in element [%d %d]: %v and %v", p, name, countDiff(x, y), at/max(t.ld, 1), at%max(t.ld, 1), t.show(x, at), t.show(y, at))
 		}
+	}
+	if !slices.Equal(a.answers, b.answers) {
+		return fmt.Errorf("%s: answers %v and %v", p, a.answers, b.answers)
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ func Properties() []Property {
 		}
 	}
 	ps = append(ps, matmulProperties()...)
+	ps = append(ps, rmsnormBackwardProperties()...)
+	ps = append(ps, adamwProperties()...)
+	ps = append(ps, squareSumProperties()...)
 	ps = append(ps, attentionProperties()...)
 	return append(ps, vocabularyProperties()...)
 }

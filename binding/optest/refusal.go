@@ -111,16 +111,26 @@ func refusalBases() []*Problem {
 		problem("attention", f, attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, lse: true, q: normal(1)}),
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
 		problem("sample", f, sample{rows: 3, n: 40, ban: func(j int) bool { return j == 39 }, params: sampling(3, settings()...), entropy: true, logits: normal(1)}),
+		problem("rmsnorm_backward", b, rmsnormBackward{dtype: b, rows: 3, cols: 8, dw: true, accumulate: true, x: normal(1), eps: 1e-6}),
+		problem("swiglu_backward", b, swigluBackward{dtype: b, rows: 3, cols: 8, gate: normal(1)}),
+		problem("gelu_backward", b, geluBackward{dtype: b, rows: 3, cols: 8, x: normal(1)}),
+		problem("rows_add", f, rowsAdd{rowsX: 4, rowsY: 4, cols: 8, n: 4, src: permutation(1, 4), dst: []int32{2, 1, 3, 1}, x: normal(1)}),
+		problem("adamw", f, adamw{n: 9, step: 2, weightDecay: 0.1}.defaults()),
+		problem("square_sum", f, squareSum{9, normal(1)}),
 	}
 }
 
 // optional are the addresses that may be 0, by op and field.
 func optional(op, field string) bool {
 	switch field {
-	case "Bias", "Residual", "Rstd", "LSE", "Ban", "Entropy", "Prefix":
+	case "Bias", "Residual", "LSE", "Ban", "Entropy", "Prefix":
 		return true
+	case "Rstd":
+		return op == "rmsnorm"
+	case "Dw":
+		return op == "rmsnorm_backward"
 	case "Src", "Dst":
-		return op == "rows"
+		return op == "rows" || op == "rows_add"
 	}
 	return false
 }
@@ -173,6 +183,24 @@ func refusedArgs(p *Problem) []Refusal {
 		name := headerName(f.Name)
 		count := f.Name == "N" && f.Type.Kind() == reflect.Uint64
 		switch {
+		case f.Name == "Nonfinite": // an output
+		case f.Name == "Step":
+			for _, bad := range []int64{0, -1, math.MinInt64} {
+				add(fmt.Sprint(bad), fmt.Sprint(bad), i, name, func(v reflect.Value) { v.SetInt(bad) })
+			}
+		case f.Name == "Accumulate":
+			add("2", "2", i, name, func(v reflect.Value) { v.SetUint(2) })
+		case p.Op == "adamw" && f.Type.Kind() == reflect.Float64:
+			bad := []float64{math.NaN(), math.Inf(1)}
+			if f.Name != "GradScale" {
+				bad = append(bad, -0.5)
+			}
+			if strings.HasPrefix(f.Name, "Beta") {
+				bad = append(bad, 1)
+			}
+			for _, bad := range bad {
+				add(fmt.Sprint(bad), fmt.Sprint(bad), i, name, func(v reflect.Value) { v.SetFloat(bad) })
+			}
 		case f.Name == "Axes":
 			add("zero", "0", i, name, func(v reflect.Value) { v.SetUint(0) })
 		case strings.HasPrefix(f.Name, "DType"):
@@ -225,6 +253,8 @@ func refusedContents() []Refusal {
 	const largest, smallest = math.MaxInt32, math.MinInt32
 	index("rows", "src", 3, -1, 4, largest, smallest)
 	index("rows", "dst", 2, -1, 4, largest, smallest)
+	index("rows_add", "src", 3, -1, 4, largest, smallest)
+	index("rows_add", "dst", 2, -2, 4, largest, smallest)
 	index("embed", "ids", 2, -1, 40, largest, smallest)
 	index("rope_table", "axis", 1, -1, 2, largest)
 	index("kv_write", "slots", 2, -1, 128, largest, smallest)

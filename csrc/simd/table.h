@@ -1,5 +1,6 @@
 // table.h - one ISA's tk_kernels, from the kernel headers. Included last by each isa_*.c.
 #include "attention.h"
+#include "backward.h"
 #include "elementwise.h"
 #include "matmul.h"
 #include "probe.h"
@@ -12,4 +13,5 @@ const tk_kernels TK_SIMD(tk_kernels) = {
     .elementwise = TK_SIMD(elementwise_kernels),
     .attention = TK_SIMD(attention_kernels),
     .vocab = TK_SIMD(vocab_kernels),
+    .backward = TK_SIMD(backward_kernels),
 };

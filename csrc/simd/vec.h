@@ -51,6 +51,7 @@ TK_INLINE vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 TK_INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 TK_INLINE vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 TK_INLINE vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+TK_INLINE vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 TK_INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }    // a*b + c
 TK_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a*b
 TK_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
@@ -139,6 +140,7 @@ TK_INLINE vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 TK_INLINE vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 TK_INLINE vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 TK_INLINE vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+TK_INLINE vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 TK_INLINE vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 TK_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 TK_INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
@@ -225,6 +227,7 @@ TK_INLINE vf v_add(vf a, vf b) { return a + b; }
 TK_INLINE vf v_sub(vf a, vf b) { return a - b; }
 TK_INLINE vf v_mul(vf a, vf b) { return a * b; }
 TK_INLINE vf v_div(vf a, vf b) { return a / b; }
+TK_INLINE vf v_sqrt(vf a) { return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
 TK_INLINE vf v_fma(vf a, vf b, vf c) { return a * b + c; }  // two roundings: -std=c17 does not contract
 TK_INLINE vf v_fnma(vf a, vf b, vf c) { return c - a * b; }
 TK_INLINE vf v_pick(vi m, vf yes, vf no) { return (vf)((m & (vi)yes) | (~m & (vi)no)); }
