@@ -110,6 +110,8 @@ func refusalBases() []*Problem {
 		problem("attention_paged", b, attentionPaged{dtype: b, heads: 4, kvHeads: 2, dim: 16, nq: []int{2, 1}, kvLen: []int{70, 3}, lse: true, unseen: 1, q: normal(1)}),
 		problem("attention", f, attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, lse: true, q: normal(1)}),
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
+		problem("matmul_dx", b, matmulDx{dtype: b, m: 3, n: 40, k: 9, dy: normal(1), w: unit}),
+		problem("matmul_dw", b, matmulDw{dtype: b, m: 3, n: 40, k: 9, bias: true, dy: normal(1), x: normal(1), dw: normal(1), db: normal(1)}),
 		problem("sample", f, sample{rows: 3, n: 40, ban: func(j int) bool { return j == 39 }, params: sampling(3, settings()...), entropy: true, logits: normal(1)}),
 	}
 }
@@ -117,7 +119,7 @@ func refusalBases() []*Problem {
 // optional are the addresses that may be 0, by op and field.
 func optional(op, field string) bool {
 	switch field {
-	case "Bias", "Residual", "Rstd", "LSE", "Ban", "Entropy", "Prefix":
+	case "Bias", "Residual", "Rstd", "LSE", "Ban", "Entropy", "Prefix", "Db":
 		return true
 	case "Src", "Dst":
 		return op == "rows"
