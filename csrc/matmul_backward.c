@@ -96,7 +96,7 @@ static int threads_for(const tk_context *cx, int64_t m, int64_t n, int64_t k)
 
 static void run_cut(tk_context *cx, int threads, tk_job fn, backward_job *r)
 {
-    const int64_t jobs = r->cut.blocks * r->cut.groups;
+    const int64_t jobs = tk_cut_jobs(&r->cut);
     if (threads > 1) tk_pool_run(cx->pool, jobs, fn, r);
     else
         for (int64_t job = 0; job < jobs; job++) fn(r, job, 0);

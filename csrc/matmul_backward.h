@@ -4,7 +4,8 @@
 
 #include "packed.h"
 
-// An output [rows, cols] cut into groups of TK_BACKWARD_PANELS panels of columns by blocks of whole tiles of rows: blocks * groups jobs.
+// An output [rows, cols] cut into groups of TK_BACKWARD_PANELS panels of columns by blocks of whole tiles of rows. One without rows has no
+// jobs.
 typedef struct tk_cut {
     int64_t rows, cols, tile, tiles;
     int64_t groups, blocks;
@@ -15,6 +16,8 @@ typedef struct tk_part {
 } tk_part;
 
 tk_cut tk_cut_output(int64_t rows, int64_t cols, int64_t tile, int threads);
+
+static inline int64_t tk_cut_jobs(const tk_cut *c) { return c->tiles ? c->blocks * c->groups : 0; }
 
 // tk_cut_part is what job number `job` does: blocks of one group of columns are consecutive jobs.
 tk_part tk_cut_part(const tk_cut *c, int64_t job);

@@ -15,7 +15,9 @@ func backwardProperties() []Property {
 		ps = append(ps,
 			property("matmul_dx/chain"+suffix, func(d *binding.Device) error { return dxIsProduct(d, dtype) }),
 			property("matmul_dw/chain"+suffix, func(d *binding.Device) error { return dwIsProduct(d, dtype) }),
-			property("matmul_dw/calls"+suffix, func(d *binding.Device) error { return dwInCalls(d, dtype) }))
+			property("matmul_dw/calls"+suffix, func(d *binding.Device) error { return dwInCalls(d, dtype) }),
+			property("logprob_backward/calls"+suffix, func(d *binding.Device) error { return scoresInCalls(d, dtype) }),
+			property("logprob_backward/logprob"+suffix, func(d *binding.Device) error { return scoresAreLogProbs(d, dtype) }))
 	}
 	return ps
 }
@@ -117,6 +119,83 @@ func dwInCalls(d *binding.Device, dtype uint32) error {
 		}
 		if i := firstOther(db, wantB); i >= 0 {
 			return fmt.Errorf("rows up to %v in calls of their own: db[%d] is %v, in one call %v", ends, i, db[i], wantB[i])
+		}
+	}
+	return nil
+}
+
+// scoresInCalls: rows that are cut into several calls, in order, give the same bits, and so does each gradient by itself.
+func scoresInCalls(d *binding.Device, dtype uint32) error {
+	const rows, n, k = 1100, 75, 40
+	x, w := floats(70, dtype, rows*k), floats(71, dtype, n*k)
+	targets, dlogprob, dentropy := indices(72, rows, n), floats(73, binding.F32, rows), floats(74, binding.F32, rows)
+	calls := func(dx, dw bool, ends ...int) (allDx, lastDw []float32, err error) {
+		lastDw = floats(75, binding.F32, n*k)
+		at := 0
+		for _, end := range ends {
+			s := logprobBackward{rows: end - at, n: n, k: k, targets: targets[at:end], entropy: true, dx: dx, dw: dw, x: fixed(x[at*k:]), w: fixed(w),
+				dlogprob: fixed(dlogprob[at:]), dentropy: fixed(dentropy[at:]), dwBefore: fixed(lastDw)}
+			r, err := run(d, "logprob_backward", dtype, s.complete(dtype))
+			if err != nil {
+				return nil, nil, err
+			}
+			allDx = append(allDx, f32s(r["dx"])...)
+			if dw {
+				lastDw = f32s(r["dw"])
+			}
+			at = end
+		}
+		return allDx, lastDw, nil
+	}
+	wantDx, wantDw, err := calls(true, true, rows)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		dx, dw bool
+		ends   []int
+	}{{true, false, []int{rows}}, {false, true, []int{rows}}, {true, true, []int{1, 13, 700, rows}}, {false, true, []int{1024, rows}}} {
+		dx, dw, err := calls(c.dx, c.dw, c.ends...)
+		if err != nil {
+			return err
+		}
+		if i := firstOther(dx, wantDx); i >= 0 {
+			return fmt.Errorf("%+v: dx[%d %d] is %v, in one call for both %v", c, i/k, i%k, dx[i], wantDx[i])
+		}
+		if i := firstOther(dw, wantDw); i >= 0 && c.dw {
+			return fmt.Errorf("%+v: dw[%d %d] is %v, in one call for both %v", c, i/k, i%k, dw[i], wantDw[i])
+		}
+	}
+	return nil
+}
+
+// scoresAreLogProbs: the logits are logprob's to the bit. Where the ban leaves one column, its logit is the lse that logprob gives, so that
+// p is exactly 1 and nothing has a gradient.
+func scoresAreLogProbs(d *binding.Device, dtype uint32) error {
+	const rows, n, k = 50, 2100, 300
+	x, w := floats(80, dtype, rows*k), floats(81, dtype, n*k)
+	for _, only := range []int32{0, 31, 700, 1024, 1500, n - 1} {
+		ban := func(j int) bool { return j != int(only) }
+		targets := make([]int32, rows)
+		for i := range targets {
+			targets[i] = only
+		}
+		scored, err := run(d, "logprob", dtype, logprob{dtype: dtype, rows: rows, n: n, k: k, inv: 0.7, ban: ban, targets: targets, lse: true, x: fixed(x), w: fixed(w)})
+		if err != nil {
+			return err
+		}
+		s := logprobBackward{rows: rows, n: n, k: k, inv: 0.7, ban: ban, targets: targets, dx: true, dw: true, x: fixed(x), w: fixed(w)}
+		p := problem("logprob_backward", dtype, s.complete(dtype))
+		p.tensors["lse"].before = scored["lse"]
+		r, err := p.Run(d)
+		if err != nil {
+			return err
+		}
+		if i := firstOther(f32s(r.memory["dx"]), make([]float32, rows*k)); i >= 0 {
+			return fmt.Errorf("column %d alone: dx[%d %d] is %v", only, i/k, i%k, f32.get(r.memory["dx"], i))
+		}
+		if i := firstOther(f32s(r.memory["dw"]), p.tensors["dw"].dense); i >= 0 {
+			return fmt.Errorf("column %d alone: dw[%d %d] became %v", only, i/k, i%k, f32.get(r.memory["dw"], i))
 		}
 	}
 	return nil

@@ -112,6 +112,7 @@ func refusalBases() []*Problem {
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
 		problem("matmul_dx", b, matmulDx{dtype: b, m: 3, n: 40, k: 9, dy: normal(1), w: unit}),
 		problem("matmul_dw", b, matmulDw{dtype: b, m: 3, n: 40, k: 9, bias: true, dy: normal(1), x: normal(1), dw: normal(1), db: normal(1)}),
+		problem("logprob_backward", b, logprobBackward{rows: 3, n: 40, k: 9, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, dx: true, dw: true}.complete(b)),
 		problem("sample", f, sample{rows: 3, n: 40, ban: func(j int) bool { return j == 39 }, params: sampling(3, settings()...), entropy: true, logits: normal(1)}),
 	}
 }
@@ -119,8 +120,12 @@ func refusalBases() []*Problem {
 // optional are the addresses that may be 0, by op and field.
 func optional(op, field string) bool {
 	switch field {
-	case "Bias", "Residual", "Rstd", "LSE", "Ban", "Entropy", "Prefix", "Db":
+	case "Bias", "Residual", "Rstd", "Ban", "Prefix", "Db", "Dentropy":
 		return true
+	case "LSE", "Entropy":
+		return op != "logprob_backward"
+	case "Dx", "Dw":
+		return op == "logprob_backward"
 	case "Src", "Dst":
 		return op == "rows"
 	}
@@ -240,6 +245,7 @@ func refusedContents() []Refusal {
 	index("attention", "prefix", 1, 1, 2, 3, largest)
 	index("attention", "prefix", 2, 1) // which has a prefix itself
 	index("logprob", "targets", 2, -1, 40, largest, smallest)
+	index("logprob_backward", "targets", 2, -1, 39, 40, largest, smallest) // 39 is banned
 
 	value := func(name, operand, argument string, at int, bits uint32) {
 		rs = append(rs, Refusal{Name: "sample/" + name, problem: bases["sample"], argument: argument, late: operand == "logits",
