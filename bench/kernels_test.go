@@ -120,3 +120,6 @@ func BenchmarkGELUBackward(b *testing.B)    { op(b, "gelu_backward") }
 func BenchmarkRowsAdd(b *testing.B)         { op(b, "rows_add") }
 func BenchmarkAdamW(b *testing.B)           { op(b, "adamw") }
 func BenchmarkSquareSum(b *testing.B)       { op(b, "square_sum") }
+func BenchmarkMatMulDx(b *testing.B)        { op(b, "matmul_dx") }
+func BenchmarkMatMulDw(b *testing.B)        { op(b, "matmul_dw") }
+func BenchmarkLogProbBackward(b *testing.B) { op(b, "logprob_backward") }

@@ -6,6 +6,7 @@
 #include "attention_kernels.h"
 #include "backward_kernels.h"
 #include "elementwise_kernels.h"
+#include "matmul_backward_kernels.h"
 #include "matmul_kernels.h"
 #include "probe_kernels.h"
 #include "vocab_kernels.h"
@@ -13,6 +14,7 @@
 typedef struct tk_kernels {
     uint32_t isa;
     tk_matmul_kernels matmul;
+    tk_matmul_backward_kernels matmul_backward;
     tk_probe_kernels probe;
     tk_elementwise_kernels elementwise;
     tk_attention_kernels attention;

@@ -82,18 +82,10 @@ static void logprob_merge(void *arg, int64_t job, int thread)
     }
 }
 
-static int32_t check_sizes(tk_error *err, const char *op, uint32_t dtype, int64_t rows, int64_t n, int64_t k)
-{
-    TK_REQUIRE(dtype == TK_F32 || dtype == TK_BF16, "%s: dtype %u is neither f32 nor bf16", op, dtype);
-    TK_TRY(tk_check_product(err, op, rows, n, k));
-    TK_REQUIRE(n <= INT32_MAX, "%s: n is %lld, more than an id holds", op, (long long)n);
-    return TK_OK;
-}
-
 int32_t tk_cpu_logprob(uint64_t ctx, tk_logprob_args *a, tk_error *err)
 {
     TK_ENTER("logprob");
-    TK_TRY(check_sizes(err, "logprob", a->dtype, a->rows, a->n, a->k));
+    TK_TRY(tk_check_vocabulary(err, "logprob", a->dtype, a->rows, a->n, a->k));
     TK_REQUIRE(a->inv_temperature > 0 && isfinite(a->inv_temperature), "logprob: inv_temperature is %g, must be positive and finite",
                (double)a->inv_temperature);
     TK_TRY(tk_check_matrix(err, "logprob", "x", a->x, a->rows, a->k, a->ldx, tk_dtype_bytes(a->dtype)));
@@ -125,7 +117,7 @@ int32_t tk_cpu_logprob(uint64_t ctx, tk_logprob_args *a, tk_error *err)
 int32_t tk_cpu_logprob_workspace(uint64_t ctx, tk_logprob_workspace_args *a, tk_error *err)
 {
     TK_ENTER("logprob_workspace");
-    TK_TRY(check_sizes(err, "logprob_workspace", a->dtype, a->rows, a->n, a->k));
+    TK_TRY(tk_check_vocabulary(err, "logprob_workspace", a->dtype, a->rows, a->n, a->k));
     a->bytes = plan_logprob(a->dtype, a->rows, a->n, a->k, tk_pool_threads(cx->pool)).bytes;
     return TK_OK;
 }

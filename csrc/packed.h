@@ -20,4 +20,13 @@ static inline int32_t tk_check_packed(tk_error *err, const char *op, const char 
     return tk_check_matrix(err, op, name, addr, tk_ceil_div(n, TK_PANEL), tk_panel_lanes(dtype, k), tk_panel_lanes(dtype, k), 4);
 }
 
+// tk_check_vocabulary refuses the dtype and the sizes of a product with the vocabulary's weight: its columns are ids.
+static inline int32_t tk_check_vocabulary(tk_error *err, const char *op, uint32_t dtype, int64_t rows, int64_t n, int64_t k)
+{
+    TK_REQUIRE(dtype == TK_F32 || dtype == TK_BF16, "%s: dtype %u is neither f32 nor bf16", op, dtype);
+    TK_TRY(tk_check_product(err, op, rows, n, k));
+    TK_REQUIRE(n <= INT32_MAX, "%s: n is %lld, more than an id holds", op, (long long)n);
+    return TK_OK;
+}
+
 #endif

@@ -22,6 +22,12 @@ typedef struct tk_vocab_chunk {
     float scale;
 } tk_vocab_chunk;
 
+// What a row's gradient with respect to z is made of: see logprob_backward. target is a column of the chunk, or none of it.
+typedef struct tk_vocab_gradient {
+    int64_t target;
+    float lse, entropy, dlogprob, dentropy;
+} tk_vocab_gradient;
+
 typedef struct tk_vocab_kernels {
     // Logits [rows, 32 panels] (row stride ldz) of x [rows, k] and packed weights; f32, bf16.
     void (*logits[2])(const void *x, int64_t rows, int64_t ldx, int64_t k, const uint32_t *w, int64_t panels, float *z, int64_t ldz);
@@ -32,6 +38,8 @@ typedef struct tk_vocab_kernels {
     void (*select)(const tk_vocab_chunk *c, float max, float lo, float hi, float least, uint32_t *bits, float *z, uint32_t *order, float *e);
     // The sum of n (a multiple of 32) values, in double, by 16 lanes.
     double (*sum)(const float *e, int64_t n);
+    // The gradient with respect to the logits, 0 in banned columns; dz may be the logits, and has room for TK_VOCAB_CHUNK.
+    void (*gradient)(const tk_vocab_chunk *c, const tk_vocab_gradient *g, float *dz);
 } tk_vocab_kernels;
 
 #endif

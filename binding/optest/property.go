@@ -28,6 +28,7 @@ func Properties() []Property {
 	ps = append(ps, rmsnormBackwardProperties()...)
 	ps = append(ps, adamwProperties()...)
 	ps = append(ps, squareSumProperties()...)
+	ps = append(ps, backwardProperties()...)
 	ps = append(ps, attentionProperties()...)
 	return append(ps, vocabularyProperties()...)
 }

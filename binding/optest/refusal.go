@@ -110,6 +110,9 @@ func refusalBases() []*Problem {
 		problem("attention_paged", b, attentionPaged{dtype: b, heads: 4, kvHeads: 2, dim: 16, nq: []int{2, 1}, kvLen: []int{70, 3}, lse: true, unseen: 1, q: normal(1)}),
 		problem("attention", f, attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, lse: true, q: normal(1)}),
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
+		problem("matmul_dx", b, matmulDx{dtype: b, m: 3, n: 40, k: 9, dy: normal(1), w: unit}),
+		problem("matmul_dw", b, matmulDw{dtype: b, m: 3, n: 40, k: 9, bias: true, dy: normal(1), x: normal(1), dw: normal(1), db: normal(1)}),
+		problem("logprob_backward", b, logprobBackward{rows: 3, n: 40, k: 9, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, dx: true, dw: true}.complete(b)),
 		problem("sample", f, sample{rows: 3, n: 40, ban: func(j int) bool { return j == 39 }, params: sampling(3, settings()...), entropy: true, logits: normal(1)}),
 		problem("rmsnorm_backward", b, rmsnormBackward{dtype: b, rows: 3, cols: 8, dw: true, accumulate: true, x: normal(1), eps: 1e-6}),
 		problem("swiglu_backward", b, swigluBackward{dtype: b, rows: 3, cols: 8, gate: normal(1)}),
@@ -123,12 +126,16 @@ func refusalBases() []*Problem {
 // optional are the addresses that may be 0, by op and field.
 func optional(op, field string) bool {
 	switch field {
-	case "Bias", "Residual", "LSE", "Ban", "Entropy", "Prefix":
+	case "Bias", "Residual", "Ban", "Prefix", "Db", "Dentropy":
 		return true
+	case "LSE", "Entropy":
+		return op != "logprob_backward"
 	case "Rstd":
 		return op == "rmsnorm"
 	case "Dw":
-		return op == "rmsnorm_backward"
+		return op == "rmsnorm_backward" || op == "logprob_backward"
+	case "Dx":
+		return op == "logprob_backward"
 	case "Src", "Dst":
 		return op == "rows" || op == "rows_add"
 	}
@@ -268,6 +275,7 @@ func refusedContents() []Refusal {
 	index("attention", "prefix", 1, 1, 2, 3, largest)
 	index("attention", "prefix", 2, 1) // which has a prefix itself
 	index("logprob", "targets", 2, -1, 40, largest, smallest)
+	index("logprob_backward", "targets", 2, -1, 39, 40, largest, smallest) // 39 is banned
 
 	value := func(name, operand, argument string, at int, bits uint32) {
 		rs = append(rs, Refusal{Name: "sample/" + name, problem: bases["sample"], argument: argument, late: operand == "logits",

@@ -3,12 +3,14 @@
 #include "backward.h"
 #include "elementwise.h"
 #include "matmul.h"
+#include "matmul_backward.h"
 #include "probe.h"
 #include "vocab.h"
 
 const tk_kernels TK_SIMD(tk_kernels) = {
     .isa = TK_ISA_LEVEL,
     .matmul = TK_SIMD(matmul_kernels),
+    .matmul_backward = TK_SIMD(matmul_backward_kernels),
     .probe = TK_SIMD(probe_kernels),
     .elementwise = TK_SIMD(elementwise_kernels),
     .attention = TK_SIMD(attention_kernels),

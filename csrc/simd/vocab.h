@@ -1,4 +1,5 @@
-// vocab.h - logits of a chunk, the selection of columns by their value, and the table of the vocabulary kernels, for one ISA.
+// vocab.h - logits of a chunk, the selection of columns by their value, the gradient of a chunk's logits, and the table of the vocabulary
+// kernels, for one ISA.
 #include "gemm.h"
 #include "logsumexp.h"
 
@@ -67,9 +68,26 @@ static double TK_SIMD(vocab_sum)(const float *e, int64_t n)
     return lane[0];
 }
 
+// Some 25 FLOPs a column, beside the thousands that its logit and their products take. ln p stays finite, so that p ln p is 0 where p is.
+static void TK_SIMD(vocab_gradient)(const tk_vocab_chunk *c, const tk_vocab_gradient *g, float *dz)
+{
+    const vf lse = v_set1(g->lse), entropy = v_set1(g->entropy), dlogprob = v_set1(g->dlogprob), dentropy = v_set1(g->dentropy);
+    for (int64_t j = 0; j < c->width; j += 32) {
+        const uint32_t bits = vocab_bits(c, j), target = g->target >= j && g->target < j + 32 ? 1u << (g->target - j) : 0;
+#pragma GCC unroll 8
+        for (int v = 0; v < VOCAB_NV; v++) {
+            const vf lnp = v_max(v_set1(-0x1p100f), v_sub(vocab_load(c, j, v, c->width - j >= 32), lse)), p = v_exp(lnp);
+            const vf one = v_keep(target >> (v * VL), v_set1(1), v_zero());
+            vf d = v_fnma(v_mul(dentropy, p), v_add(lnp, entropy), v_mul(dlogprob, v_sub(one, p)));
+            v_store(dz + j + v * VL, v_keep(bits >> (v * VL), v_mul(d, v_set1(c->scale)), v_zero()));
+        }
+    }
+}
+
 static const tk_vocab_kernels TK_SIMD(vocab_kernels) = {
     .logits = {TK_SIMD(vocab_logits_f32), TK_SIMD(vocab_logits_bf16)},
     .fold = TK_SIMD(vocab_fold),
     .select = TK_SIMD(vocab_select),
     .sum = TK_SIMD(vocab_sum),
+    .gradient = TK_SIMD(vocab_gradient),
 };
