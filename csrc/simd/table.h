@@ -1,5 +1,6 @@
 // table.h - one ISA's tk_kernels, from the kernel headers. Included last by each isa_*.c.
 #include "attention.h"
+#include "attention_backward.h"
 #include "elementwise.h"
 #include "matmul.h"
 #include "probe.h"
@@ -11,5 +12,6 @@ const tk_kernels TK_SIMD(tk_kernels) = {
     .probe = TK_SIMD(probe_kernels),
     .elementwise = TK_SIMD(elementwise_kernels),
     .attention = TK_SIMD(attention_kernels),
+    .attention_backward = TK_SIMD(attention_backward_kernels),
     .vocab = TK_SIMD(vocab_kernels),
 };
