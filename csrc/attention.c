@@ -85,11 +85,29 @@ int32_t tk_attention_check_cu(const char *op, const char *name, const int32_t *c
     return TK_OK;
 }
 
-int32_t tk_attention_check_space(const char *op, uint64_t workspace, uint64_t bytes, const tk_attention_space *space, tk_error *err)
+int32_t tk_attention_check_prefix(const char *op, const int32_t *cu, const int32_t *prefix, int64_t segments, int64_t *keys, tk_error *err)
+{
+    *keys = 0;
+    for (int64_t s = 0; s < segments; s++) {
+        int64_t rows = cu[s + 1] - cu[s], p = prefix ? prefix[s] : -1;
+        TK_REQUIRE(p < s, "%s: prefix[%lld] is %lld, must be an earlier segment, or negative", op, (long long)s, (long long)p);
+        if (p >= 0) {
+            TK_REQUIRE(prefix[p] < 0, "%s: prefix[%lld] is %lld, a segment that has a prefix itself", op, (long long)s, (long long)p);
+            if (rows) rows += cu[p + 1] - cu[p];
+        }
+        TK_REQUIRE(rows <= INT32_MAX - TK_CHUNK, "%s: segment %lld has %lld keys, at most %d", op, (long long)s, (long long)rows,
+                   INT32_MAX - TK_CHUNK);
+        *keys += tk_ceil_div(rows, TK_CHUNK) * TK_CHUNK;
+        TK_REQUIRE(*keys <= TK_MAX_KEYS, "%s: segments 0 to %lld have %lld keys, at most %lld", op, (long long)s, (long long)*keys,
+                   (long long)TK_MAX_KEYS);
+    }
+    return TK_OK;
+}
+
+int32_t tk_attention_check_space(const char *op, uint64_t workspace, uint64_t bytes, uint64_t needed, tk_error *err)
 {
     TK_REQUIRE(workspace, "%s: workspace is null", op);
-    TK_REQUIRE(bytes >= space->bytes, "%s: workspace_bytes is %llu, this call needs %llu", op, (unsigned long long)bytes,
-               (unsigned long long)space->bytes);
+    TK_REQUIRE(bytes >= needed, "%s: workspace_bytes is %llu, this call needs %llu", op, (unsigned long long)bytes, (unsigned long long)needed);
     return TK_OK;
 }
 

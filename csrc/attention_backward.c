@@ -1,16 +1,265 @@
-// attention_backward.c - to come.
+// attention_backward.c - the gradients of attention over packed sequences: dq, dk and dv in one pass.
+//
+//     q, out, dout, dq [rows, heads, dim], k, v, dk, dv [rows, kv_heads, dim], lse [rows, heads], segments and prefixes as attention's
+//
+// A job takes a block of 64 keys of one segment and KV head, and walks over the query rows that see them: for each query head of the
+// group, the segment's own and then those of each segment that has it as prefix, in tiles of 64. It makes the weights and their
+// gradients anew from lse, sums dk and dv in its own memory, and adds to dq in place. So the five products of a pair are done once each;
+// two passes, one for dq and one for dk and dv, would do seven.
+//
+// Order: dk and dv take heads one after the other and rows in increasing order, which is the order of a job. dq takes keys in increasing
+// order, for the blocks that a tile of rows sees take turns: a job adds its part when the block before it has added its own. Blocks are
+// begun in increasing position, and a job waits only for jobs begun before it, so some job can always go on. A turn comes last in the
+// work on a tile, and the KV heads of a block have nothing to wait for in one another. Nothing depends on which thread does what, or
+// on segments that share no keys.
+//
+// Workspace: the list of segments, the turns, D = sum dout out of every row and head (one pass before), and each thread's tile, some
+// 300 KB at dim 128.
+//
+// Floor: 10 dim FLOPs a visible pair and query head.
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "attention_tile.h"
 #include "check.h"
+
+enum { SPINS = 2000 };  // looks at a turn before others get the CPU
+
+// A segment with rows.
+typedef struct segment {
+    int64_t first_job;         // of those that read its keys
+    int64_t first_turn;        // of its tiles: [heads][tiles]
+    int32_t row, rows;         // the first row, and how many
+    int32_t lead, next, last;  // numbers in the list: of the prefix's segment, or -1; of the next and the last with the same prefix, or of the
+                               // first and the last that have this one as prefix
+    int32_t before;            // blocks of the prefix
+} segment;
+
+enum { PLAN_BYTES = 64 };
+_Static_assert(sizeof(segment) <= PLAN_BYTES, "attention_backward_workspace counts PLAN_BYTES a row");
+
+// The parts of the workspace, as offsets from its first aligned byte.
+typedef struct space {
+    uint64_t plan;   // segments, PLAN_BYTES a row at most
+    uint64_t turns;  // int32 a head and tile, a row has one tile at most
+    uint64_t delta;  // f32 [rows][heads]
+    uint64_t tiles;  // a tile's memory for each thread, tile_bytes apart
+    uint64_t tile_bytes;
+    uint64_t bytes;  // in all
+} space;
+
+typedef struct backward {
+    const tk_attention_backward_ops *k;
+    const tk_attention_backward_args *a;
+    tk_heads h;
+    char *base;
+    space at;
+    const int32_t *cu, *prefix;
+    segment *segments;
+    int64_t count;
+    int64_t first_row, rows;  // of all segments
+    _Atomic int32_t *turns;   // blocks that have added to a tile's dq
+    float *delta;
+} backward;
+
+enum { TILES_FLOATS = 2 * TK_GRAD_ROWS * TK_GRAD_LD };
+
+static space layout(const tk_heads *h, int threads, int64_t rows)
+{
+    uint64_t r = (uint64_t)rows, heads = (uint64_t)h->heads, at = 0, line = TK_ALIGN - 1;
+    space s = {.tile_bytes = 4 * (TILES_FLOATS + 8 * TK_GRAD_ROWS * (uint64_t)h->dimp)};
+    s.plan = at, at += r * PLAN_BYTES;
+    s.turns = at, at += (4 * r * heads + line) & ~line;
+    s.delta = at, at += (4 * r * heads + line) & ~line;
+    s.tiles = at, at += (uint64_t)threads * s.tile_bytes;
+    s.bytes = at + TK_ALIGN;  // the workspace may begin anywhere
+    return s;
+}
+
+static tk_grad_tile tile_at(const backward *w, int thread)
+{
+    float *f = (float *)(w->base + w->at.tiles + (uint64_t)thread * w->at.tile_bytes);
+    int64_t n = TK_GRAD_ROWS * w->h.dimp;
+    tk_grad_tile t = {.dim = w->h.dim, .dimp = w->h.dimp, .scale = w->a->scale};
+    t.p = f, t.ds = f + TILES_FLOATS / 2, f += TILES_FLOATS;
+    t.k = f, t.kt = f + n, t.vt = f + 2 * n, t.q = f + 3 * n, t.dout = f + 4 * n, t.dk = f + 5 * n, t.dv = f + 6 * n, t.dq = f + 7 * n;
+    return t;
+}
+
+static int64_t blocks_of(const segment *s) { return tk_ceil_div(s->rows, TK_GRAD_KEYS); }
+static int64_t tiles_of(const segment *s) { return tk_ceil_div(s->rows, TK_GRAD_ROWS); }
+
+// element is the address of a row's element of a tensor with elements of `bytes` bytes.
+static char *element(uint64_t base, int64_t row, int64_t ld, int64_t column, int64_t bytes)
+{
+    return TK_PTR(char, base) + (row * ld + column) * bytes;
+}
+
+static void delta_rows(void *arg, int64_t job, int thread)
+{
+    (void)thread;
+    const backward *w = arg;
+    const tk_attention_backward_args *a = w->a;
+    int64_t end = (job + 1) * TK_GRAD_ROWS < w->rows ? (job + 1) * TK_GRAD_ROWS : w->rows;
+    for (int64_t r = job * TK_GRAD_ROWS; r < end; r++)
+        w->k->delta(w->h.heads, w->h.dim, element(a->out, w->first_row + r, a->ldo, 0, w->h.bytes),
+                    (const float *)element(a->dout, w->first_row + r, a->lddo, 0, 4), w->delta + r * w->h.heads);
+}
+
+// await returns when a tile's turn is `turn`.
+static void await(_Atomic int32_t *at, int32_t turn)
+{
+    for (int spins = 0; atomic_load_explicit(at, memory_order_acquire) != turn;)
+        if (++spins > SPINS) sched_yield();
+}
+
+// run_tile does tile n of a segment's rows, of one head, against a block of keys whose number among those that the rows see is `turn`.
+static void run_tile(const backward *w, const tk_grad_tile *t, const segment *s, int64_t n, int64_t head, tk_grad_mask m, int32_t turn)
+{
+    const tk_attention_backward_args *a = w->a;
+    int64_t begin = n * TK_GRAD_ROWS, row = s->row + begin, column = head * w->h.dim, norm = row * w->h.heads + head;
+    m.rows = s->rows - begin < TK_GRAD_ROWS ? s->rows - begin : TK_GRAD_ROWS;
+    w->k->rows(t, m.rows, element(a->q, row, a->ldq, column, w->h.bytes), a->ldq, (const float *)element(a->dout, row, a->lddo, column, 4), a->lddo);
+    w->k->weights(t, &m, TK_PTR(const float, a->lse) + norm, w->delta + norm - w->first_row * w->h.heads, w->h.heads);
+    w->k->add_keys(t, &m);
+    _Atomic int32_t *at = &w->turns[s->first_turn + head * tiles_of(s) + n];
+    await(at, turn);
+    w->k->add_rows(t, &m, (float *)element(a->dq, row, a->lddq, column, 4), a->lddq, turn == 0);
+    atomic_store_explicit(at, turn + 1, memory_order_release);
+}
+
+// run_block does a block of a segment's keys for one KV head.
+static void run_block(void *arg, int64_t job, int thread)
+{
+    const backward *w = arg;
+    const tk_attention_backward_args *a = w->a;
+    int64_t lo = 0, hi = w->count;
+    while (hi - lo > 1) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (w->segments[mid].first_job <= job) lo = mid;
+        else hi = mid;
+    }
+    const segment *s = &w->segments[lo];
+    int64_t block = (job - s->first_job) / w->h.kv_heads, kv_head = (job - s->first_job) % w->h.kv_heads, begin = block * TK_GRAD_KEYS;
+    int64_t keys = s->rows - begin < TK_GRAD_KEYS ? s->rows - begin : TK_GRAD_KEYS, row = s->row + begin, column = kv_head * w->h.dim;
+    tk_grad_tile t = tile_at(w, thread);
+    w->k->keys(&t, keys, element(a->k, row, a->ldk, column, w->h.bytes), a->ldk, element(a->v, row, a->ldv, column, w->h.bytes), a->ldv);
+    tk_grad_mask all = {.keys = keys, .see = keys};
+    for (int64_t head = kv_head * w->h.group; head < (kv_head + 1) * w->h.group; head++) {
+        for (int64_t n = a->causal ? begin / TK_GRAD_ROWS : 0; n < tiles_of(s); n++) {
+            tk_grad_mask m = all;
+            if (a->causal) m.see = n * TK_GRAD_ROWS - begin + 1, m.step = 1;
+            run_tile(w, &t, s, n, head, m, (int32_t)(s->before + block));
+        }
+        if (s->lead >= 0) continue;
+        for (const segment *x = s; x->next >= 0;) {
+            x = &w->segments[x->next];
+            for (int64_t n = 0; n < tiles_of(x); n++) run_tile(w, &t, x, n, head, all, (int32_t)block);
+        }
+    }
+    w->k->store(&t, keys, (float *)element(a->dk, row, a->lddk, column, 4), a->lddk, (float *)element(a->dv, row, a->lddv, column, 4), a->lddv);
+}
+
+// number_of is the number in the list of a segment with rows, given one by one in increasing order of `first_row`.
+static int64_t number_of(const backward *w, int32_t first_row)
+{
+    int64_t lo = 0, hi = w->count;
+    while (hi - lo > 1) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (w->segments[mid].row <= first_row) lo = mid;
+        else hi = mid;
+    }
+    return lo;
+}
+
+// plan lists the segments that have rows. It returns the number of jobs, and of turns.
+static int64_t plan(backward *w, int64_t *turns)
+{
+    int64_t jobs = 0;
+    *turns = 0;
+    for (int64_t i = 0; i < w->a->segments; i++) {
+        int32_t rows = w->cu[i + 1] - w->cu[i], p = w->prefix ? w->prefix[i] : -1;
+        if (rows == 0) continue;
+        segment *s = &w->segments[w->count];
+        *s = (segment){.first_job = jobs, .first_turn = *turns, .row = w->cu[i], .rows = rows, .lead = -1, .next = -1, .last = -1};
+        if (p >= 0 && w->cu[p + 1] > w->cu[p]) {
+            s->lead = (int32_t)number_of(w, w->cu[p]);
+            segment *lead = &w->segments[s->lead];
+            s->before = (int32_t)blocks_of(lead);
+            segment *before = lead->last >= 0 ? &w->segments[lead->last] : lead;
+            before->next = lead->last = (int32_t)w->count;
+        }
+        jobs += blocks_of(s) * w->h.kv_heads;
+        *turns += tiles_of(s) * w->h.heads;
+        w->count++;
+    }
+    return jobs;
+}
+
+static int32_t check(const tk_attention_backward_args *a, const tk_heads *h, const int32_t *cu, const int32_t *prefix, tk_error *err)
+{
+    TK_REQUIRE_ADDRESS("attention_backward", "q", a->q, h->bytes);
+    TK_REQUIRE_ADDRESS("attention_backward", "k", a->k, h->bytes);
+    TK_REQUIRE_ADDRESS("attention_backward", "v", a->v, h->bytes);
+    TK_REQUIRE_ADDRESS("attention_backward", "out", a->out, h->bytes);
+    TK_REQUIRE_ADDRESS("attention_backward", "lse", a->lse, 4);
+    TK_REQUIRE_ADDRESS("attention_backward", "dout", a->dout, 4);
+    TK_REQUIRE_ADDRESS("attention_backward", "dq", a->dq, 4);
+    TK_REQUIRE_ADDRESS("attention_backward", "dk", a->dk, 4);
+    TK_REQUIRE_ADDRESS("attention_backward", "dv", a->dv, 4);
+    TK_REQUIRE(a->prefix % 4 == 0, "attention_backward: prefix is %#llx, must be a multiple of 4", (unsigned long long)a->prefix);
+    TK_REQUIRE_STRIDE("attention_backward", "ldq", a->ldq, a->heads * a->dim);
+    TK_REQUIRE_STRIDE("attention_backward", "ldk", a->ldk, a->kv_heads * a->dim);
+    TK_REQUIRE_STRIDE("attention_backward", "ldv", a->ldv, a->kv_heads * a->dim);
+    TK_REQUIRE_STRIDE("attention_backward", "ldo", a->ldo, a->heads * a->dim);
+    TK_REQUIRE_STRIDE("attention_backward", "lddo", a->lddo, a->heads * a->dim);
+    TK_REQUIRE_STRIDE("attention_backward", "lddq", a->lddq, a->heads * a->dim);
+    TK_REQUIRE_STRIDE("attention_backward", "lddk", a->lddk, a->kv_heads * a->dim);
+    TK_REQUIRE_STRIDE("attention_backward", "lddv", a->lddv, a->kv_heads * a->dim);
+    TK_REQUIRE(a->scale - a->scale == 0, "attention_backward: scale is %g", (double)a->scale);
+    int64_t keys;
+    return tk_attention_check_prefix("attention_backward", cu, prefix, a->segments, &keys, err);
+}
 
 int32_t tk_cpu_attention_backward(uint64_t ctx, tk_attention_backward_args *a, tk_error *err)
 {
     TK_ENTER("attention_backward");
-    (void)cx;
-    return tk_fail(err, TK_UNSUPPORTED, "attention_backward: not in this back-end");
+    const tk_attention_backward_kernels *kernels = &cx->kernels->attention_backward;
+    backward w = {.k = a->dtype == TK_BF16 ? &kernels->bf16 : &kernels->f32, .a = a};
+    TK_TRY(tk_heads_init(&w.h, "attention_backward", a->dtype, a->heads, a->kv_heads, a->dim, err));
+    TK_REQUIRE(a->segments >= 0 && a->segments <= INT32_MAX, "attention_backward: segments is %lld, must be from 0 to %d", (long long)a->segments,
+               INT32_MAX);
+    if (a->segments == 0) return TK_OK;
+    TK_REQUIRE_ADDRESS("attention_backward", "cu", a->cu, 4);
+    w.cu = TK_PTR(const int32_t, a->cu);
+    w.prefix = TK_PTR(const int32_t, a->prefix);
+    TK_TRY(tk_attention_check_cu("attention_backward", "cu", w.cu, a->segments, err));
+    w.first_row = w.cu[0];
+    w.rows = w.cu[a->segments] - w.first_row;
+    if (w.rows == 0) return TK_OK;
+    TK_TRY(check(a, &w.h, w.cu, w.prefix, err));
+    w.at = layout(&w.h, tk_pool_threads(cx->pool), w.rows);
+    TK_TRY(tk_attention_check_space("attention_backward", a->workspace, a->workspace_bytes, w.at.bytes, err));
+
+    w.base = tk_attention_base(a->workspace);
+    w.segments = (segment *)(w.base + w.at.plan);
+    w.turns = (_Atomic int32_t *)(w.base + w.at.turns);
+    w.delta = (float *)(w.base + w.at.delta);
+    int64_t turns, jobs = plan(&w, &turns);
+    memset(w.base + w.at.turns, 0, (size_t)turns * sizeof *w.turns);
+    tk_pool_run(cx->pool, tk_ceil_div(w.rows, TK_GRAD_ROWS), delta_rows, &w);
+    tk_pool_run(cx->pool, jobs, run_block, &w);
+    return TK_OK;
 }
 
 int32_t tk_cpu_attention_backward_workspace(uint64_t ctx, tk_attention_backward_workspace_args *a, tk_error *err)
 {
     TK_ENTER("attention_backward_workspace");
-    (void)cx;
-    return tk_fail(err, TK_UNSUPPORTED, "attention_backward_workspace: not in this back-end");
+    tk_heads h;
+    TK_TRY(tk_heads_init(&h, "attention_backward_workspace", a->dtype, a->heads, a->kv_heads, a->dim, err));
+    TK_REQUIRE(a->rows >= 0 && a->rows <= INT32_MAX, "attention_backward_workspace: rows is %lld, must be from 0 to %d", (long long)a->rows, INT32_MAX);
+    TK_REQUIRE(a->keys >= 0 && a->keys <= TK_MAX_KEYS, "attention_backward_workspace: keys is %lld, must be from 0 to %lld", (long long)a->keys,
+               (long long)TK_MAX_KEYS);
+    a->bytes = layout(&h, tk_pool_threads(cx->pool), a->rows).bytes;
+    return TK_OK;
 }

@@ -278,7 +278,7 @@ int32_t tk_cpu_attention_paged(uint64_t ctx, tk_attention_paged_args *a, tk_erro
     if (rows == 0) return TK_OK;
     if ((status = check(a, &w.h, err))) return status;
     w.space = tk_attention_layout(&w.h, w.threads, rows, 0);
-    if ((status = tk_attention_check_space("attention_paged", a->workspace, a->workspace_bytes, &w.space, err))) return status;
+    if ((status = tk_attention_check_space("attention_paged", a->workspace, a->workspace_bytes, w.space.bytes, err))) return status;
 
     w.view = (tk_rows_view){.q = TK_PTR(const char, a->q), .out = TK_PTR(char, a->out), .lse = TK_PTR(float, a->lse), .ldq = a->ldq, .ldo = a->ldo};
     w.base = tk_attention_base(a->workspace);

@@ -120,9 +120,11 @@ static inline void tk_attention_span(const tk_heads *h, int64_t from, int64_t to
     *end = (n + 1) * h->span < to ? (n + 1) * h->span : to;
 }
 
-// Checks: offsets that do not decrease, and a workspace that is large enough.
+// Checks: offsets that do not decrease, prefixes (or NULL) that are earlier segments without one, with the keys that they make
+// counted in whole chunks, and a workspace that is large enough.
 int32_t tk_attention_check_cu(const char *op, const char *name, const int32_t *cu, int64_t n, tk_error *err);
-int32_t tk_attention_check_space(const char *op, uint64_t workspace, uint64_t bytes, const tk_attention_space *space, tk_error *err);
+int32_t tk_attention_check_prefix(const char *op, const int32_t *cu, const int32_t *prefix, int64_t segments, int64_t *keys, tk_error *err);
+int32_t tk_attention_check_space(const char *op, uint64_t workspace, uint64_t bytes, uint64_t needed, tk_error *err);
 
 // TK_REQUIRE_ADDRESS refuses a null or misaligned address.
 #define TK_REQUIRE_ADDRESS(op, name, addr, align)                                                                                     \

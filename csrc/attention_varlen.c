@@ -214,21 +214,7 @@ static int32_t check(const tk_attention_args *a, const tk_heads *h, const int32_
     TK_REQUIRE_STRIDE("attention", "ldk", a->ldk, a->kv_heads * a->dim);
     TK_REQUIRE_STRIDE("attention", "ldv", a->ldv, a->kv_heads * a->dim);
     TK_REQUIRE(a->scale - a->scale == 0, "attention: scale is %g", (double)a->scale);
-    *keys = 0;
-    for (int64_t s = 0; s < a->segments; s++) {
-        int64_t rows = cu[s + 1] - cu[s], p = prefix ? prefix[s] : -1;
-        TK_REQUIRE(p < s, "attention: prefix[%lld] is %lld, must be an earlier segment, or negative", (long long)s, (long long)p);
-        if (p >= 0) {
-            TK_REQUIRE(prefix[p] < 0, "attention: prefix[%lld] is %lld, a segment that has a prefix itself", (long long)s, (long long)p);
-            if (rows) rows += cu[p + 1] - cu[p];
-        }
-        TK_REQUIRE(rows <= INT32_MAX - TK_CHUNK, "attention: segment %lld has %lld keys, at most %d", (long long)s, (long long)rows,
-                   INT32_MAX - TK_CHUNK);
-        *keys += tk_ceil_div(rows, TK_CHUNK) * TK_CHUNK;
-        TK_REQUIRE(*keys <= TK_MAX_KEYS, "attention: segments 0 to %lld have %lld keys, at most %lld", (long long)s, (long long)*keys,
-                   (long long)TK_MAX_KEYS);
-    }
-    return TK_OK;
+    return tk_attention_check_prefix("attention", cu, prefix, a->segments, keys, err);
 }
 
 int32_t tk_cpu_attention(uint64_t ctx, tk_attention_args *a, tk_error *err)
@@ -248,7 +234,7 @@ int32_t tk_cpu_attention(uint64_t ctx, tk_attention_args *a, tk_error *err)
     if (rows == 0) return TK_OK;
     if ((status = check(a, &w.h, w.cu, w.prefix, &keys, err))) return status;
     w.space = tk_attention_layout(&w.h, threads, rows, keys);
-    if ((status = tk_attention_check_space("attention", a->workspace, a->workspace_bytes, &w.space, err))) return status;
+    if ((status = tk_attention_check_space("attention", a->workspace, a->workspace_bytes, w.space.bytes, err))) return status;
 
     w.view = (tk_rows_view){.q = TK_PTR(const char, a->q), .out = TK_PTR(char, a->out), .lse = TK_PTR(float, a->lse), .ldq = a->ldq, .ldo = a->ldo};
     w.base = tk_attention_base(a->workspace);

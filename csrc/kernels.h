@@ -3,6 +3,7 @@
 #ifndef TK_KERNELS_H
 #define TK_KERNELS_H
 
+#include "attention_backward_kernels.h"
 #include "attention_kernels.h"
 #include "backward_kernels.h"
 #include "elementwise_kernels.h"
@@ -18,6 +19,7 @@ typedef struct tk_kernels {
     tk_probe_kernels probe;
     tk_elementwise_kernels elementwise;
     tk_attention_kernels attention;
+    tk_attention_backward_kernels attention_backward;
     tk_vocab_kernels vocab;
     tk_backward_kernels backward;
 } tk_kernels;

@@ -62,12 +62,44 @@ func (s attention) keys(i int) (prefix, own int) {
 	return prefix, s.lengths[i]
 }
 
-func (s attention) scratch(d *binding.Device) (int, error) {
-	a := binding.AttentionWorkspaceArgs{DType: s.dtype, Rows: int64(s.rows()), Heads: int64(s.heads), KVHeads: int64(s.kvHeads), Dim: int64(s.dim)}
+// allKeys are the keys of all segments, in whole chunks.
+func (s attention) allKeys() (keys int64) {
 	for i := range s.lengths {
 		p, n := s.keys(i)
-		a.Keys += int64((p + n + binding.Chunk - 1) / binding.Chunk * binding.Chunk)
+		keys += int64((p + n + binding.Chunk - 1) / binding.Chunk * binding.Chunk)
 	}
+	return keys
+}
+
+// seen is how many keys a row of segment i sees.
+func (s attention) seen(i int) func(row int) int {
+	prefix, own := s.keys(i)
+	return func(row int) int {
+		if s.causal {
+			return prefix + row + 1
+		}
+		return prefix + own
+	}
+}
+
+// sequences calls f for each segment, with its queries and all of its keys and values, from dense q, k and v.
+func (s attention) sequences(q, k, v []float32, f func(i int, q, keys, values []float32, seen func(row int) int)) {
+	cu, wq, wk := s.cu(), s.heads*s.dim, s.kvHeads*s.dim
+	for i, n := range s.lengths {
+		var keys, values []float32
+		prefix, own := s.keys(i)
+		if prefix > 0 {
+			from := int(cu[s.prefix[i]])
+			keys, values = append(keys, k[from*wk:][:prefix*wk]...), append(values, v[from*wk:][:prefix*wk]...)
+		}
+		from := int(cu[i])
+		keys, values = append(keys, k[from*wk:][:own*wk]...), append(values, v[from*wk:][:own*wk]...)
+		f(i, q[from*wq:][:n*wq], keys, values, s.seen(i))
+	}
+}
+
+func (s attention) scratch(d *binding.Device) (int, error) {
+	a := binding.AttentionWorkspaceArgs{DType: s.dtype, Rows: int64(s.rows()), Keys: s.allKeys(), Heads: int64(s.heads), KVHeads: int64(s.kvHeads), Dim: int64(s.dim)}
 	err := d.AttentionWorkspace(&a)
 	return int(a.Bytes), err
 }
@@ -106,23 +138,9 @@ func (s attention) split(t tensors) (q, k, v []float32) {
 func (s attention) reference(t tensors) {
 	a := attended{dtype: s.dtype, heads: s.heads, kvHeads: s.kvHeads, dim: s.dim, scale: s.scale()}
 	q, k, v := s.split(t)
-	cu, wq, wk := s.cu(), s.heads*s.dim, s.kvHeads*s.dim
-	for i, n := range s.lengths {
-		var keys, values []float32
-		prefix, own := s.keys(i)
-		if prefix > 0 {
-			from := int(cu[s.prefix[i]])
-			keys, values = append(keys, k[from*wk:][:prefix*wk]...), append(values, v[from*wk:][:prefix*wk]...)
-		}
-		from := int(cu[i])
-		keys, values = append(keys, k[from*wk:][:own*wk]...), append(values, v[from*wk:][:own*wk]...)
-		a.sequence(q[from*wq:][:n*wq], keys, values, n, func(row int) int {
-			if s.causal {
-				return prefix + row + 1
-			}
-			return prefix + own
-		})
-	}
+	s.sequences(q, k, v, func(i int, q, keys, values []float32, seen func(row int) int) {
+		a.sequence(q, keys, values, s.lengths[i], seen)
+	})
 	a.expect(t)
 }
 

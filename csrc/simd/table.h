@@ -1,6 +1,7 @@
 // table.h - one ISA's tk_kernels, from the kernel headers. Included last by each isa_*.c.
 #include "attention.h"
 #include "backward.h"
+#include "attention_backward.h"
 #include "elementwise.h"
 #include "matmul.h"
 #include "matmul_backward.h"
@@ -14,6 +15,7 @@ const tk_kernels TK_SIMD(tk_kernels) = {
     .probe = TK_SIMD(probe_kernels),
     .elementwise = TK_SIMD(elementwise_kernels),
     .attention = TK_SIMD(attention_kernels),
+    .attention_backward = TK_SIMD(attention_backward_kernels),
     .vocab = TK_SIMD(vocab_kernels),
     .backward = TK_SIMD(backward_kernels),
 };

@@ -1,0 +1,60 @@
+// attention_backward_kernels.h - ISA-dependent functions of attention_backward: a tile of query rows of one head against a block of
+// the keys of its KV head.
+#ifndef TK_ATTENTION_BACKWARD_KERNELS_H
+#define TK_ATTENTION_BACKWARD_KERNELS_H
+
+#include <stdint.h>
+
+#include "attention_kernels.h"
+
+enum {
+    TK_GRAD_ROWS = 64,   // most query rows of a tile
+    TK_GRAD_KEYS = 64,   // most keys of a block
+    TK_GRAD_PANEL = 16,  // columns of a panel
+    TK_GRAD_LD = TK_GRAD_KEYS + 16,  // row stride of p and ds: neither a multiple of what L1 maps to one set
+};
+
+// A thread's memory, all f32. Panels hold a matrix [n][w] as [w / 16][64][16], its transpose's as [64 / 16][dimp][16].
+typedef struct tk_grad_tile {
+    int64_t dim, dimp;  // head dimension, and rounded up to 16
+    float scale;
+    float *k, *kt, *vt;  // the block's keys in panels, and its keys' and values' transposes
+    float *q, *dout;     // the tile's queries and output gradients in panels; zeros from dim on
+    float *p, *ds;       // [TK_GRAD_ROWS][TK_GRAD_LD] weights, and scale times the gradients of the scores
+    float *dk, *dv;      // [TK_GRAD_KEYS][dimp] the block's sums
+    float *dq;           // [TK_GRAD_ROWS][dimp] where dim is not dimp
+} tk_grad_tile;
+
+// Which pairs count: row r of `rows` sees the first see + r * step of the block's `keys` keys (at most all of them).
+typedef struct tk_grad_mask {
+    int64_t rows, keys, see, step;
+} tk_grad_mask;
+
+typedef struct tk_attention_backward_ops {
+    // delta: d[h] = sum_c dout[h][c] out[h][c] of one row.
+    void (*delta)(int64_t heads, int64_t dim, const void *out, const float *dout, float *d);
+
+    // keys takes over n keys and values (row strides in elements) as the block, and sets dk and dv to 0.
+    void (*keys)(const tk_grad_tile *t, int64_t n, const void *k, int64_t ldk, const void *v, int64_t ldv);
+
+    // rows takes over n queries and output gradients as the tile.
+    void (*rows)(const tk_grad_tile *t, int64_t n, const void *q, int64_t ldq, const float *dout, int64_t lddo);
+
+    // weights makes p and ds, from lse and d of the tile's rows, ld apart.
+    void (*weights)(const tk_grad_tile *t, const tk_grad_mask *m, const float *lse, const float *d, int64_t ld);
+
+    // add_keys adds the tile's rows to dk and dv.
+    void (*add_keys)(const tk_grad_tile *t, const tk_grad_mask *m);
+
+    // add_rows adds the block's keys to the rows of dq, or with first sets them.
+    void (*add_rows)(const tk_grad_tile *t, const tk_grad_mask *m, float *dq, int64_t lddq, int first);
+
+    // store writes the sums of n keys.
+    void (*store)(const tk_grad_tile *t, int64_t n, float *dk, int64_t lddk, float *dv, int64_t lddv);
+} tk_attention_backward_ops;
+
+typedef struct tk_attention_backward_kernels {
+    tk_attention_backward_ops f32, bf16;
+} tk_attention_backward_kernels;
+
+#endif

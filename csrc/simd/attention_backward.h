@@ -1,0 +1,277 @@
+// attention_backward.h - the gradients of attention, of a tile of query rows and a block of keys, for one ISA.
+//
+// For rows r of a tile and keys j of a block, all f32:
+//     s = q k^T, dp = dout v^T                            [rows][keys], dim steps
+//     p = e^(scale s - lse), ds = scale p (dp - d)        0 where r does not see j
+//     dv += p^T dout, dk += ds^T q                        [keys][dim], rows steps
+//     dq += ds k                                          [rows][dim], keys steps
+//
+// Idea: all five are C += A B on register blocks, with elements of A broadcast and vectors of B loaded, so A may stand either way
+// round: p and ds serve as they are and transposed, and q and dout, in panels of 16 columns, as A of the first two products and B of the
+// last. Only k and v are needed transposed too, once a block. Within a panel the steps of B are consecutive lines; a panel of B and the
+// rows of A that pass over it stay in L1, everything (some 300 KB at dim 128) in L2. Register blocks that the mask empties are left
+// out, and so are steps that it empties for a whole register block.
+//
+// Floor: 10 dim FLOPs a visible pair. Around them, a pair costs one exponential and the tile's rows are read, and dq's read and
+// written, once a block.
+//
+// Numerics: each element of s, dp, dq, dk and dv is one accumulator that takes its steps in increasing order from +0, whatever the
+// tiles and blocks; steps that the mask takes out add nothing.
+#ifndef TK_SIMD_ATTENTION_BACKWARD_H
+#define TK_SIMD_ATTENTION_BACKWARD_H
+
+#include "dtype.h"
+#include "expneg.h"
+#include "lanes.h"
+#include "transpose.h"
+
+// A register block is GRAD_MR rows by GRAD_NV vectors, or fewer rows at the end, or one panel where only one is left.
+#if TK_ISA_LEVEL >= 3
+enum { GRAD_MR = 12, GRAD_NV = 2 };
+#elif TK_ISA_LEVEL == 2
+enum { GRAD_MR = 6, GRAD_NV = 2 };
+#else
+enum { GRAD_MR = 2, GRAD_NV = 4 };
+#endif
+enum {
+    GRAD_W = TK_GRAD_PANEL,
+    GRAD_PANEL_NV = GRAD_W / VL,             // vectors of one panel
+    GRAD_PANEL = TK_GRAD_ROWS * GRAD_W,      // floats of a panel of 64 rows
+};
+_Static_assert(TK_GRAD_ROWS == TK_GRAD_KEYS, "the panels of rows and of keys have one size");
+
+// How A stands: rows of panels, rows of p or ds, columns of p or ds.
+enum grad_a { GRAD_PANELS, GRAD_ROWS, GRAD_COLUMNS };
+
+// grad_block: C[mr][nv vectors] = A B, or C + A B with accumulate. panel: floats from one panel of B to the next.
+TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, long steps, const float *a, const float *b, long panel, float *c,
+                          long ldc, int accumulate)
+{
+    const long row = kind == GRAD_PANELS ? GRAD_W : kind == GRAD_ROWS ? TK_GRAD_LD : 1, step = kind == GRAD_COLUMNS ? TK_GRAD_LD : 1;
+    vf acc[GRAD_MR][GRAD_NV];
+    LANES_FOR(i, mr) LANES_FOR(j, nv) acc[i][j] = accumulate ? v_load(c + i * ldc + j * VL) : v_zero();
+    for (long s = 0; s < steps;) {
+        const long stop = kind != GRAD_PANELS || steps - s < GRAD_W ? steps : s + GRAD_W;
+        for (; s < stop; s++, a += step, b += GRAD_W) {
+            vf x[GRAD_NV];
+            LANES_FOR(j, nv) x[j] = v_load(b + j * VL / GRAD_W * panel + j * VL % GRAD_W);
+            LANES_FOR(i, mr) {
+                vf y = v_set1(a[i * row]);
+                LANES_FOR(j, nv) acc[i][j] = v_fma(y, x[j], acc[i][j]);
+            }
+        }
+        if (kind == GRAD_PANELS) a += GRAD_PANEL - GRAD_W;
+    }
+    LANES_FOR(i, mr) LANES_FOR(j, nv) v_store(c + i * ldc + j * VL, acc[i][j]);
+}
+
+// GRAD_EACH_BLOCK calls block(mr, i, ...) for i = 0 .. n in register blocks.
+#define GRAD_EACH_BLOCK(n, block, ...)                                              \
+    {                                                                               \
+        long i = 0;                                                                 \
+        for (; i + GRAD_MR <= (n); i += GRAD_MR) block(GRAD_MR, i, __VA_ARGS__);    \
+        if (GRAD_MR > 4)                                                            \
+            for (; i + 4 <= (n); i += 4) block(4, i, __VA_ARGS__);                  \
+        if (GRAD_MR > 2 && i + 2 <= (n)) { block(2, i, __VA_ARGS__); i += 2; }      \
+        if (i < (n)) block(1, i, __VA_ARGS__);                                      \
+    }
+
+// grad_seen is how many keys row r sees, grad_first the first row that sees key j.
+TK_INLINE long grad_seen(const tk_grad_mask *m, long r)
+{
+    long n = m->see + r * m->step;
+    return n < m->keys ? n : m->keys;
+}
+TK_INLINE long grad_first(const tk_grad_mask *m, long j) { return m->step && j >= m->see ? j - m->see + 1 : 0; }
+
+// Register blocks of s or dp: rows i .. i+mr, keys j and on.
+TK_INLINE void score_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, long j, float *c)
+{
+    if (grad_seen(m, i + mr - 1) > j)
+        grad_block(GRAD_PANELS, mr, nv, t->dim, a + i * GRAD_W, b + j * t->dimp, t->dimp * GRAD_W, c + i * TK_GRAD_LD + j, TK_GRAD_LD, 0);
+}
+
+// Register blocks of dk or dv: keys i .. i+mr, columns j and on.
+TK_INLINE void key_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, long j, float *c)
+{
+    long r = grad_first(m, i);
+    if (r < m->rows)
+        grad_block(GRAD_COLUMNS, mr, nv, m->rows - r, a + r * TK_GRAD_LD + i, b + j * TK_GRAD_ROWS + r * GRAD_W, GRAD_PANEL, c + i * t->dimp + j, t->dimp, 1);
+}
+
+// Register blocks of dq: rows i .. i+mr, columns j and on.
+TK_INLINE void query_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, long j, float *c, long ldc, int accumulate)
+{
+    grad_block(GRAD_ROWS, mr, nv, grad_seen(m, i + mr - 1), t->ds + i * TK_GRAD_LD, t->k + j * TK_GRAD_KEYS, GRAD_PANEL, c + i * ldc + j, ldc, accumulate);
+}
+
+// A strip: all rows of C, nv vectors of its columns.
+#define GRAD_STRIPS(name, nv)                                                                                                           \
+    static __attribute__((noinline, unused)) void score_strip_##name(const tk_grad_tile *t, const tk_grad_mask *m, const float *a,      \
+                                                                   const float *b, long j, float *c)                                    \
+    {                                                                                                                                   \
+        GRAD_EACH_BLOCK(m->rows, score_rows, nv, t, m, a, b, j, c)                                                                      \
+    }                                                                                                                                   \
+    static __attribute__((noinline, unused)) void key_strip_##name(const tk_grad_tile *t, const tk_grad_mask *m, const float *a,        \
+                                                                 const float *b, long j, float *c)                                      \
+    {                                                                                                                                   \
+        GRAD_EACH_BLOCK(m->keys, key_rows, nv, t, m, a, b, j, c)                                                                        \
+    }                                                                                                                                   \
+    static __attribute__((noinline, unused)) void query_strip_##name(const tk_grad_tile *t, const tk_grad_mask *m, long j, float *c,    \
+                                                                   long ldc, int accumulate)                                            \
+    {                                                                                                                                   \
+        GRAD_EACH_BLOCK(m->rows, query_rows, nv, t, m, j, c, ldc, accumulate)                                                           \
+    }
+GRAD_STRIPS(wide, GRAD_NV)
+GRAD_STRIPS(panel, GRAD_PANEL_NV)
+#undef GRAD_STRIPS
+
+// GRAD_EACH_STRIP calls the strip at columns j = 0 .. n, n a multiple of GRAD_W or rounded up to one.
+#define GRAD_EACH_STRIP(n, strip, ...)                                              \
+    for (long j = 0; j < (n); j += GRAD_NV * VL) {                                  \
+        if (GRAD_PANEL_NV == 1 && j + GRAD_W >= (n)) strip##_panel(__VA_ARGS__);    \
+        else strip##_wide(__VA_ARGS__);                                             \
+    }
+
+static void TK_SIMD(grad_weights)(const tk_grad_tile *t, const tk_grad_mask *m, const float *lse, const float *d, int64_t ld)
+{
+    GRAD_EACH_STRIP(m->keys, score_strip, t, m, t->q, t->kt, j, t->p)
+    GRAD_EACH_STRIP(m->keys, score_strip, t, m, t->dout, t->vt, j, t->ds)
+    const vf scale = v_set1(t->scale);
+    for (long r = 0; r < m->rows; r++) {
+        const float norm = lse[r * ld];
+        const long seen = norm == -INFINITY ? 0 : grad_seen(m, r);
+        const vf norms = v_set1(norm), delta = v_set1(d[r * ld]);
+        float *p = t->p + r * TK_GRAD_LD, *ds = t->ds + r * TK_GRAD_LD;
+        for (long j = 0; j < m->keys; j += VL) {
+            vf e = v_zero(), g = v_zero();
+            if (j < seen) {
+                vf y = v_fnma(scale, v_load(p + j), norms);  // not below 0, but for rounding
+                e = v_expneg(v_max(v_set1(-EXPNEG_MOST), y));
+                g = v_mul(v_mul(scale, e), v_sub(v_load(ds + j), delta));
+            }
+            if (j < seen && j + VL > seen) {
+                uint32_t mask = ((uint32_t)1 << (seen - j)) - 1;
+                e = v_keep(mask, e, v_zero());
+                g = v_keep(mask, g, v_zero());
+            }
+            v_store(p + j, e);
+            v_store(ds + j, g);
+        }
+    }
+}
+
+static void TK_SIMD(grad_add_keys)(const tk_grad_tile *t, const tk_grad_mask *m)
+{
+    GRAD_EACH_STRIP(t->dimp, key_strip, t, m, t->p, t->dout, j, t->dv)
+    GRAD_EACH_STRIP(t->dimp, key_strip, t, m, t->ds, t->q, j, t->dk)
+}
+
+// A row of n floats.
+TK_INLINE void grad_copy(float *y, const float *x, long n)
+{
+    long j = 0;
+    for (; j + VL <= n; j += VL) v_store(y + j, v_load(x + j));
+    if (j < n) v_storen(y + j, v_loadn(x + j, n - j), n - j);
+}
+
+static void TK_SIMD(grad_add_rows)(const tk_grad_tile *t, const tk_grad_mask *m, float *dq, int64_t lddq, int first)
+{
+    if (t->dim == t->dimp) {
+        GRAD_EACH_STRIP(t->dimp, query_strip, t, m, j, dq, lddq, !first)
+        return;
+    }
+    if (!first)
+        for (long r = 0; r < m->rows; r++) grad_copy(t->dq + r * t->dimp, dq + r * lddq, t->dim);
+    GRAD_EACH_STRIP(t->dimp, query_strip, t, m, j, t->dq, t->dimp, !first)
+    for (long r = 0; r < m->rows; r++) grad_copy(dq + r * lddq, t->dq + r * t->dimp, t->dim);
+}
+
+static void TK_SIMD(grad_store)(const tk_grad_tile *t, int64_t n, float *dk, int64_t lddk, float *dv, int64_t lddv)
+{
+    for (long i = 0; i < n; i++) {
+        grad_copy(dk + i * lddk, t->dk + i * t->dimp, t->dim);
+        grad_copy(dv + i * lddv, t->dv + i * t->dimp, t->dim);
+    }
+}
+
+// grad_transpose: panels of 64 rows to those of the transpose, n rows at least.
+TK_INLINE void grad_transpose(long dimp, long n, const float *x, float *y)
+{
+    for (long j = 0; j < n; j += VL)
+        for (long c = 0; c < dimp; c += VL) {
+            vi r[VL];
+            LANES_FOR(i, VL) r[i] = v_lanes((const uint32_t *)(x + c / GRAD_W * GRAD_PANEL + (j + i) * GRAD_W + c % GRAD_W));
+            v_transpose(r);
+            LANES_FOR(i, VL) v_store(y + j / GRAD_W * GRAD_W * dimp + (c + i) * GRAD_W + j % GRAD_W, v_as_f32(r[i]));
+        }
+}
+
+#define GRAD_LOADS(T, type)                                                                                                                 \
+    /* n rows of dim elements to panels, zeros from dim on */                                                                               \
+    TK_INLINE void grad_panels_##T(long dim, long n, const type *x, long ldx, float *y)                                                     \
+    {                                                                                                                                       \
+        for (long r = 0; r < n; r++, x += ldx, y += GRAD_W) {                                                                               \
+            float *to = y;                                                                                                                  \
+            for (long c = 0; c < dim; c += GRAD_W, to += GRAD_PANEL)                                                                        \
+                LANES_FOR(j, GRAD_PANEL_NV) {                                                                                               \
+                    long left = dim - c - j * VL;                                                                                           \
+                    v_store(to + j * VL, left >= VL ? v_get_##T(x + c + j * VL) : left > 0 ? v_getn_##T(x + c + j * VL, left) : v_zero());  \
+                }                                                                                                                           \
+        }                                                                                                                                   \
+    }                                                                                                                                       \
+                                                                                                                                            \
+/* a head is a lane and takes its columns in dp's order: where one key has all of the weight, dp - d is 0 */                                \
+    static void TK_SIMD(grad_delta_##T)(int64_t heads, int64_t dim, const void *out, const float *dout, float *d)                           \
+    {                                                                                                                                       \
+        for (long h = 0; h < heads; h += VL) {                                                                                              \
+            vf sum = v_zero();                                                                                                              \
+            for (long c = 0; c < dim; c += VL) {                                                                                            \
+                vi o[VL], g[VL];                                                                                                            \
+                long n = dim - c < VL ? dim - c : VL;                                                                                       \
+                LANES_FOR(i, VL) {                                                                                                          \
+                    long at = (h + i < heads ? h + i : heads - 1) * dim + c;                                                                \
+                    const type *x = (const type *)out + at;                                                                                 \
+                    o[i] = v_lanes_of(n == VL ? v_get_##T(x) : v_getn_##T(x, n));                                                           \
+                    g[i] = v_lanes_upto(dout + at, n);                                                                                      \
+                }                                                                                                                           \
+                v_transpose(o);                                                                                                             \
+                v_transpose(g);                                                                                                             \
+                LANES_FOR(i, VL) if (i < n) sum = v_fma(v_as_f32(g[i]), v_as_f32(o[i]), sum);                                               \
+            }                                                                                                                               \
+            v_store_upto(d + h, sum, heads - h < VL ? heads - h : VL);                                                                      \
+        }                                                                                                                                   \
+    }                                                                                                                                       \
+                                                                                                                                            \
+    static void TK_SIMD(grad_keys_##T)(const tk_grad_tile *t, int64_t n, const void *k, int64_t ldk, const void *v, int64_t ldv)            \
+    {                                                                                                                                       \
+        grad_panels_##T(t->dim, n, v, ldv, t->k);                                                                                           \
+        grad_transpose(t->dimp, n, t->k, t->vt);                                                                                            \
+        grad_panels_##T(t->dim, n, k, ldk, t->k);                                                                                           \
+        grad_transpose(t->dimp, n, t->k, t->kt);                                                                                            \
+        memset(t->dk, 0, (size_t)(n * t->dimp) * sizeof(float));                                                                            \
+        memset(t->dv, 0, (size_t)(n * t->dimp) * sizeof(float));                                                                            \
+    }                                                                                                                                       \
+                                                                                                                                            \
+    static void TK_SIMD(grad_rows_##T)(const tk_grad_tile *t, int64_t n, const void *q, int64_t ldq, const float *dout, int64_t lddo)       \
+    {                                                                                                                                       \
+        grad_panels_##T(t->dim, n, q, ldq, t->q);                                                                                           \
+        grad_panels_f32(t->dim, n, dout, lddo, t->dout);                                                                                    \
+    }
+GRAD_LOADS(f32, float)
+GRAD_LOADS(bf16, uint16_t)
+#undef GRAD_LOADS
+
+static const tk_attention_backward_kernels TK_SIMD(attention_backward_kernels) = {
+#define GRAD_OPS(T)                                                                                                 \
+    {                                                                                                               \
+        .delta = TK_SIMD(grad_delta_##T), .keys = TK_SIMD(grad_keys_##T), .rows = TK_SIMD(grad_rows_##T),           \
+        .weights = TK_SIMD(grad_weights), .add_keys = TK_SIMD(grad_add_keys), .add_rows = TK_SIMD(grad_add_rows),   \
+        .store = TK_SIMD(grad_store),                                                                               \
+    }
+    .f32 = GRAD_OPS(f32),
+    .bf16 = GRAD_OPS(bf16),
+#undef GRAD_OPS
+};
+
+#endif
