@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -156,7 +157,7 @@ func TestGradientBits(t *testing.T) {
 							t.Errorf("%+v: the gradient of %s is of other bits", o, name)
 						}
 					}
-					if err := e.Close(); err != nil {
+					if err := errors.Join(tr.Close(), e.Close()); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -48,7 +48,7 @@ func (s adamw) operands() []operand {
 
 func (s adamw) args(m Memory) any {
 	return &binding.AdamWArgs{W: m.at("w"), M: m.at("m"), V: m.at("v"), G: m.at("g"), N: int64(s.n), Step: int64(s.step),
-		Lr: s.lr, Beta1: s.beta1, Beta2: s.beta2, Epsilon: s.epsilon, WeightDecay: s.weightDecay, GradScale: s.gradScale}
+		LR: s.lr, Beta1: s.beta1, Beta2: s.beta2, Epsilon: s.epsilon, WeightDecay: s.weightDecay, GradScale: s.gradScale}
 }
 
 func (s adamw) reference(t tensors) {
