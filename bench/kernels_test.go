@@ -114,3 +114,5 @@ func BenchmarkAttentionPaged(b *testing.B) { op(b, "attention_paged") }
 func BenchmarkAttention(b *testing.B)      { op(b, "attention") }
 func BenchmarkLogProb(b *testing.B)        { op(b, "logprob") }
 func BenchmarkSample(b *testing.B)         { op(b, "sample") }
+func BenchmarkGroupAdvantage(b *testing.B) { op(b, "group_advantage") }
+func BenchmarkPolicyLoss(b *testing.B)     { op(b, "policy_loss") }

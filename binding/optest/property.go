@@ -25,6 +25,7 @@ func Properties() []Property {
 		}
 	}
 	ps = append(ps, matmulProperties()...)
+	ps = append(ps, lossProperties()...)
 	ps = append(ps, attentionProperties()...)
 	return append(ps, vocabularyProperties()...)
 }
