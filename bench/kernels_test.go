@@ -123,3 +123,5 @@ func BenchmarkSquareSum(b *testing.B)       { op(b, "square_sum") }
 func BenchmarkMatMulDx(b *testing.B)        { op(b, "matmul_dx") }
 func BenchmarkMatMulDw(b *testing.B)        { op(b, "matmul_dw") }
 func BenchmarkLogProbBackward(b *testing.B) { op(b, "logprob_backward") }
+func BenchmarkGroupAdvantage(b *testing.B)  { op(b, "group_advantage") }
+func BenchmarkPolicyLoss(b *testing.B)      { op(b, "policy_loss") }

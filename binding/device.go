@@ -21,6 +21,35 @@ const (
 	VocabChunk = 1024 // columns of a vocabulary chunk
 )
 
+// ScaleGroup and so on say which deviation group_advantage divides by.
+const (
+	ScaleGroup uint32 = iota
+	ScaleBatch
+	ScaleNone
+)
+
+// LossClip and so on are policy_loss's kinds.
+const (
+	LossClip uint32 = iota
+	LossCISPO
+	LossSAPO
+	LossNLL
+)
+
+// LevelToken and LevelSequence say what policy_loss's ratio is of.
+const (
+	LevelToken uint32 = iota
+	LevelSequence
+)
+
+// KLk1 and so on are policy_loss's estimators of the KL divergence.
+const (
+	KLk1 uint32 = iota + 1
+	KLk2
+	KLk3
+	KLAbs
+)
+
 // An ISA is an instruction set of the cpu back-end.
 type ISA uint32
 

@@ -102,7 +102,7 @@ func (g *garbler) call(t testing.TB, data []byte) {
 			x.SetUint(uint64(b % 5))
 		case x.Kind() == reflect.Uint32:
 			x.SetUint([]uint64{1, 2, 0, 3}[b%4])
-		case x.Kind() == reflect.Float32 || x.Kind() == reflect.Float64:
+		case x.Kind() == reflect.Float32, x.Kind() == reflect.Float64:
 			x.SetFloat([]float64{1, 0.5, 1e-6, 0, -1, math.NaN(), math.Inf(1), 1e30}[b%8])
 		}
 	}

@@ -21,7 +21,7 @@ func answer(p *Problem) *Result {
 		}
 		b := append([]byte(nil), t.before...)
 		for i, v := range t.naive {
-			t.kind.put(b, t.index(i/t.cols, i%t.cols), float32(v))
+			t.kind.store(b, t.index(i/t.cols, i%t.cols), v)
 		}
 		r.memory[name] = b
 	}
@@ -52,11 +52,11 @@ func TestCheck(t *testing.T) {
 			i := n / 2
 			r := answer(p)
 			at := o.index(i/o.cols, i%o.cols)
-			got := o.kind.get(r.memory[name], at)
-			if got != got || math.IsInf(float64(got), 0) {
+			got := o.kind.load(r.memory[name], at)
+			if got != got || math.IsInf(got, 0) {
 				continue
 			}
-			o.kind.put(r.memory[name], at, float32(math.NaN()))
+			o.kind.store(r.memory[name], at, math.NaN())
 			if p.Check(r) == nil {
 				t.Errorf("%s: NaN in %s[%d] passes", c, name, i)
 			}
@@ -70,8 +70,8 @@ func TestCheck(t *testing.T) {
 					largest = max(largest, math.Abs(v))
 				}
 			}
-			off := float64(got) + 3*step.abs + 10*step.roundoff*(largest+math.Abs(float64(got))+0.3)
-			o.kind.put(r.memory[name], at, float32(off))
+			off := got + 3*step.abs + 10*step.roundoff*(largest+math.Abs(got)+0.3)
+			o.kind.store(r.memory[name], at, off)
 			if p.Check(r) == nil {
 				t.Errorf("%s: %s[%d] of %v instead of %v passes", c, name, i, off, got)
 			}

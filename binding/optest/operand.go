@@ -19,16 +19,21 @@ const (
 	bf16 = kind(binding.BF16)
 	i32  = kind(3)
 	raw  = kind(4) // bytes
+	f64  = kind(5) // of the loss ops, which have no float32 form
 )
 
-func (k kind) String() string { return [...]string{"none", "f32", "bf16", "i32", "raw"}[k] }
+func (k kind) String() string { return [...]string{"none", "f32", "bf16", "i32", "raw", "f64"}[k] }
 func (k kind) float() bool    { return k == f32 || k == bf16 }
-func (k kind) bytes() int     { return [...]int{0, 4, 2, 4, 1}[k] }
+func (k kind) bytes() int     { return [...]int{0, 4, 2, 4, 1, 8}[k] }
 
-// roundoff is the unit roundoff: half the distance from 1 to the next number.
+// roundoff is the unit roundoff: half the distance from 1 to the next number. Of f64 it is 64 times as much: there the reference has no
+// more digits than the op, and a sum in another order, or another library's exponential, differs by a few of them.
 func (k kind) roundoff() float64 {
-	if k == bf16 {
+	switch k {
+	case bf16:
 		return 0x1p-8 / 2
+	case f64:
+		return 64 * 0x1p-52 / 2
 	}
 	return 0x1p-23 / 2
 }
@@ -68,11 +73,30 @@ func (k kind) get(b []byte, i int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 }
 
+// store and load are put and get for every kind of number.
+func (k kind) store(b []byte, i int, x float64) {
+	if k == f64 {
+		binary.LittleEndian.PutUint64(b[8*i:], math.Float64bits(x))
+	} else {
+		k.put(b, i, float32(x))
+	}
+}
+
+func (k kind) load(b []byte, i int) float64 {
+	if k == f64 {
+		return math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+	}
+	return float64(k.get(b, i))
+}
+
 // poison fills b with the pattern of memory that nobody may read or leave as it is.
 func (k kind) poison(b []byte) {
 	pattern := []byte{0xad, 0xde, 0xc1, 0x7f}
-	if k == bf16 {
+	switch k {
+	case bf16:
 		pattern = []byte{0xc1, 0x7f, 0xc1, 0x7f}
+	case f64:
+		pattern = []byte{0xad, 0xde, 0xc1, 0x7f, 0xad, 0xde, 0xf9, 0x7f}
 	}
 	for n := copy(b, pattern); n < len(b); n *= 2 {
 		copy(b[n:], b[:n])
@@ -98,6 +122,7 @@ type operand struct {
 	perRow         bool // row i is of the op's row i alone
 	gen            gen  // contents of a float operand; nil is poison
 	ints           []int32
+	doubles        []float64 // contents of an f64 operand
 	raw            []byte
 }
 
@@ -139,10 +164,17 @@ func packedIndex(t kind, k, i, j int) int {
 	return (i/binding.Panel*k+j)*binding.Panel + i%binding.Panel
 }
 
-// integers is the contents of an operand that holds no floats.
+// integers is the contents of an operand that holds no floats of a dtype.
 func (o *operand) integers() []byte {
-	if o.kind == raw {
+	switch o.kind {
+	case raw:
 		return o.raw
+	case f64:
+		b := make([]byte, 8*len(o.doubles))
+		for i, v := range o.doubles {
+			f64.store(b, i, v)
+		}
+		return b
 	}
 	b := make([]byte, 4*len(o.ints))
 	for i, v := range o.ints {
@@ -242,6 +274,25 @@ func (t tensors) expect(name string, ref []float64, naive []float32) {
 	o.naive = make([]float64, len(naive))
 	for i, x := range naive {
 		o.naive[i] = float64(o.kind.round(x))
+	}
+}
+
+// expectDoubles sets what an f64 output must be, but for a few of its last digits.
+func (t tensors) expectDoubles(name string, ref []float64) {
+	if o := t[name]; o != nil {
+		o.ref, o.naive = ref, ref
+	}
+}
+
+// expectInts sets what an i32 output must be.
+func (t tensors) expectInts(name string, want []int32) {
+	o := t[name]
+	if o == nil {
+		return
+	}
+	o.exact = make([]byte, 4*len(want))
+	for i, v := range want {
+		binary.LittleEndian.PutUint32(o.exact[4*i:], uint32(v))
 	}
 }
 

@@ -282,8 +282,8 @@ func countDiff(a, b []byte) int {
 // show is element i of memory b, for messages.
 func (t *tensor) show(b []byte, i int) any {
 	switch {
-	case t.kind.float():
-		return t.kind.get(b, i)
+	case t.kind.float(), t.kind == f64:
+		return t.kind.load(b, i)
 	case t.kind == i32:
 		return int32(uint32(b[4*i]) | uint32(b[4*i+1])<<8 | uint32(b[4*i+2])<<16 | uint32(b[4*i+3])<<24)
 	}

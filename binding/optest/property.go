@@ -29,6 +29,7 @@ func Properties() []Property {
 	ps = append(ps, adamwProperties()...)
 	ps = append(ps, squareSumProperties()...)
 	ps = append(ps, backwardProperties()...)
+	ps = append(ps, lossProperties()...)
 	ps = append(ps, attentionProperties()...)
 	return append(ps, vocabularyProperties()...)
 }

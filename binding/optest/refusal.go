@@ -120,6 +120,8 @@ func refusalBases() []*Problem {
 		problem("rows_add", f, rowsAdd{rowsX: 4, rowsY: 4, cols: 8, n: 4, src: permutation(1, 4), dst: []int32{2, 1, 3, 1}, x: normal(1)}),
 		problem("adamw", f, adamw{n: 9, step: 2, weightDecay: 0.1}.defaults()),
 		problem("square_sum", f, squareSum{9, normal(1)}),
+		problem("group_advantage", f, groupAdvantage{rewards: []float64{1, 0, 0.5, 0}, group: []int32{1, 0, 1, 0}, groups: 2, epsilon: 1e-4, stats: true}),
+		problem("policy_loss", f, somePolicyLoss(7, []int{2, 3, 1}, policyLoss{kind: binding.LossClip, kl: binding.KLk3, epsilon: 0.2, high: 0.2, beta: 0.04, metrics: true})),
 	}
 }
 
@@ -138,6 +140,10 @@ func optional(op, field string) bool {
 		return op == "logprob_backward"
 	case "Src", "Dst":
 		return op == "rows" || op == "rows_add"
+	case "Mean", "Std", "Count":
+		return op == "group_advantage"
+	case "Old", "Ref", "Kl", "Low", "High":
+		return op == "policy_loss"
 	}
 	return false
 }
@@ -208,6 +214,14 @@ func refusedArgs(p *Problem) []Refusal {
 			for _, bad := range bad {
 				add(fmt.Sprint(bad), fmt.Sprint(bad), i, name, func(v reflect.Value) { v.SetFloat(bad) })
 			}
+		case f.Type.Kind() == reflect.Uint32 && (f.Name == "Scale" || f.Name == "Kind" || f.Name == "Level" || f.Name == "KlKind" || f.Name == "Lone" || strings.HasPrefix(f.Name, "Clamp")):
+			for _, bad := range []uint64{5, math.MaxUint32} {
+				add(fmt.Sprint(bad), fmt.Sprint(bad), i, name, func(v reflect.Value) { v.SetUint(bad) })
+			}
+		case f.Type.Kind() == reflect.Float64 && (p.Op == "group_advantage" || p.Op == "policy_loss"):
+			for _, bad := range []float64{-1, math.NaN(), math.Inf(1)} {
+				add(fmt.Sprint(bad), "", i, name, func(v reflect.Value) { v.SetFloat(bad) })
+			}
 		case f.Name == "Axes":
 			add("zero", "0", i, name, func(v reflect.Value) { v.SetUint(0) })
 		case strings.HasPrefix(f.Name, "DType"):
@@ -276,6 +290,10 @@ func refusedContents() []Refusal {
 	index("attention", "prefix", 2, 1) // which has a prefix itself
 	index("logprob", "targets", 2, -1, 40, largest, smallest)
 	index("logprob_backward", "targets", 2, -1, 39, 40, largest, smallest) // 39 is banned
+	index("group_advantage", "group", 2, -1, 2, largest, smallest)
+	index("policy_loss", "cu", 0, 1, -1)
+	index("policy_loss", "cu", 1, -1, 6, smallest)
+	index("policy_loss", "cu", 3, 4, 0, smallest)
 
 	value := func(name, operand, argument string, at int, bits uint32) {
 		rs = append(rs, Refusal{Name: "sample/" + name, problem: bases["sample"], argument: argument, late: operand == "logits",
@@ -296,6 +314,7 @@ func refusedContents() []Refusal {
 	value("min_p/negative", "params", "min_p", row1+8, math.Float32bits(-0.5))
 	value("min_p/above", "params", "min_p", row1+8, math.Float32bits(1.5))
 	value("top_k/negative", "params", "top_k", row1+9, 0xffffffff)
+	rs = append(rs, lossRefusals(bases["group_advantage"], bases["policy_loss"])...)
 	return append(rs, Refusal{Name: "sample/ban/all", problem: bases["sample"], argument: "ban",
 		contents: func(t tensors) {
 			for i := range t["ban"].before {

@@ -72,7 +72,7 @@ func (t *tensor) checkValues(memory []byte, tol tolerance) error {
 	var largest float64
 	for i := range t.rows {
 		for j := range t.cols {
-			got[i*t.cols+j] = float64(t.kind.get(memory, t.index(i, j)))
+			got[i*t.cols+j] = t.kind.load(memory, t.index(i, j))
 		}
 	}
 	if len(t.ref) != len(got) {
