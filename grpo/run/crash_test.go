@@ -45,7 +45,10 @@ func filesOf(fsys FS, id int) []File {
 		if err != nil {
 			return err
 		}
-		_, err = f.Write(content(id, name, testFiles[name]))
+		n, err := f.Write(content(id, name, testFiles[name]))
+		if err == nil && n < testFiles[name] {
+			err = io.ErrShortWrite
+		}
 		return errors.Join(err, f.Close()) // not flushed: Save does that
 	}
 	return []File{file("optimizer.safetensors"), file("deep/er/state.bin"),

@@ -138,7 +138,7 @@ func (s *saver) save(files []File) error {
 	}
 	// The marker is on the disk before anything else: what is cut off from here
 	// on can be removed.
-	err := s.write(markerName, func(_ context.Context, w io.Writer) error {
+	err := s.write(markerName, int64(len(markerText)), func(_ context.Context, w io.Writer) error {
 		_, err := io.WriteString(w, markerText)
 		return err
 	})
@@ -175,7 +175,7 @@ func (s *saver) save(files []File) error {
 			}
 		}
 	}
-	err = s.write(manifestName, func(_ context.Context, w io.Writer) error {
+	err = s.write(manifestName, int64(len(data)), func(_ context.Context, w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
@@ -263,12 +263,13 @@ func (s *saver) file(f File) error {
 	if err := s.parents(f.Name); err != nil {
 		return err
 	}
-	return s.write(f.Name, f.Write)
+	return s.write(f.Name, f.Size, f.Write)
 }
 
 // write writes and flushes one file. All but the marker and the manifest itself
-// are entered into the manifest.
-func (s *saver) write(name string, fill func(context.Context, io.Writer) error) (err error) {
+// are entered into the manifest. size is what is expected, 0 if that is not
+// known.
+func (s *saver) write(name string, size int64, fill func(context.Context, io.Writer) error) (err error) {
 	f, err := s.fs.Create(s.inside(name))
 	if err != nil {
 		return err
@@ -279,7 +280,11 @@ func (s *saver) write(name string, fill func(context.Context, io.Writer) error) 
 		}
 	}()
 	sum := &sumWriter{ctx: s.ctx, w: f}
-	buf := bufio.NewWriterSize(sum, 1<<18)
+	const most = 1 << 18
+	if size <= 0 || size > most {
+		size = most
+	}
+	buf := bufio.NewWriterSize(sum, int(size))
 	if err := fill(s.ctx, buf); err != nil {
 		return err
 	}
