@@ -96,21 +96,22 @@ func op(b *testing.B, name string) {
 	}
 }
 
-func BenchmarkFill(b *testing.B)           { op(b, "fill") }
-func BenchmarkCast(b *testing.B)           { op(b, "cast") }
-func BenchmarkAdd(b *testing.B)            { op(b, "add") }
-func BenchmarkRows(b *testing.B)           { op(b, "rows") }
-func BenchmarkPack(b *testing.B)           { op(b, "pack") }
-func BenchmarkMatMul(b *testing.B)         { op(b, "matmul") }
-func BenchmarkEmbed(b *testing.B)          { op(b, "embed") }
-func BenchmarkPatchEmbed(b *testing.B)     { op(b, "patch_embed") }
-func BenchmarkRMSNorm(b *testing.B)        { op(b, "rmsnorm") }
-func BenchmarkSwiGLU(b *testing.B)         { op(b, "swiglu") }
-func BenchmarkGELU(b *testing.B)           { op(b, "gelu") }
-func BenchmarkRopeTable(b *testing.B)      { op(b, "rope_table") }
-func BenchmarkRope(b *testing.B)           { op(b, "rope") }
-func BenchmarkKVWrite(b *testing.B)        { op(b, "kv_write") }
-func BenchmarkAttentionPaged(b *testing.B) { op(b, "attention_paged") }
-func BenchmarkAttention(b *testing.B)      { op(b, "attention") }
-func BenchmarkLogProb(b *testing.B)        { op(b, "logprob") }
-func BenchmarkSample(b *testing.B)         { op(b, "sample") }
+func BenchmarkFill(b *testing.B)              { op(b, "fill") }
+func BenchmarkCast(b *testing.B)              { op(b, "cast") }
+func BenchmarkAdd(b *testing.B)               { op(b, "add") }
+func BenchmarkRows(b *testing.B)              { op(b, "rows") }
+func BenchmarkPack(b *testing.B)              { op(b, "pack") }
+func BenchmarkMatMul(b *testing.B)            { op(b, "matmul") }
+func BenchmarkEmbed(b *testing.B)             { op(b, "embed") }
+func BenchmarkPatchEmbed(b *testing.B)        { op(b, "patch_embed") }
+func BenchmarkRMSNorm(b *testing.B)           { op(b, "rmsnorm") }
+func BenchmarkSwiGLU(b *testing.B)            { op(b, "swiglu") }
+func BenchmarkGELU(b *testing.B)              { op(b, "gelu") }
+func BenchmarkRopeTable(b *testing.B)         { op(b, "rope_table") }
+func BenchmarkRope(b *testing.B)              { op(b, "rope") }
+func BenchmarkKVWrite(b *testing.B)           { op(b, "kv_write") }
+func BenchmarkAttentionPaged(b *testing.B)    { op(b, "attention_paged") }
+func BenchmarkAttention(b *testing.B)         { op(b, "attention") }
+func BenchmarkAttentionBackward(b *testing.B) { op(b, "attention_backward") }
+func BenchmarkLogProb(b *testing.B)           { op(b, "logprob") }
+func BenchmarkSample(b *testing.B)            { op(b, "sample") }

@@ -26,6 +26,7 @@ func Properties() []Property {
 	}
 	ps = append(ps, matmulProperties()...)
 	ps = append(ps, attentionProperties()...)
+	ps = append(ps, attentionBackwardProperties()...)
 	return append(ps, vocabularyProperties()...)
 }
 

@@ -109,6 +109,7 @@ func refusalBases() []*Problem {
 		problem("kv_write", b, kvWrite{dtype: b, n: 3, kvHeads: 2, dim: 16, pages: 2, slots: []int32{1, 2, 3}}),
 		problem("attention_paged", b, attentionPaged{dtype: b, heads: 4, kvHeads: 2, dim: 16, nq: []int{2, 1}, kvLen: []int{70, 3}, lse: true, unseen: 1, q: normal(1)}),
 		problem("attention", f, attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, lse: true, q: normal(1)}),
+		problem("attention_backward", f, attentionBackward{attention: attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, q: normal(1)}}),
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
 		problem("sample", f, sample{rows: 3, n: 40, ban: func(j int) bool { return j == 39 }, params: sampling(3, settings()...), entropy: true, logits: normal(1)}),
 	}
@@ -117,8 +118,10 @@ func refusalBases() []*Problem {
 // optional are the addresses that may be 0, by op and field.
 func optional(op, field string) bool {
 	switch field {
-	case "Bias", "Residual", "Rstd", "LSE", "Ban", "Entropy", "Prefix":
+	case "Bias", "Residual", "Rstd", "Ban", "Entropy", "Prefix":
 		return true
+	case "LSE":
+		return !strings.HasSuffix(op, "_backward")
 	case "Src", "Dst":
 		return op == "rows"
 	}
@@ -237,6 +240,10 @@ func refusedContents() []Refusal {
 	index("attention", "cu", 1, -1, 9, smallest)
 	index("attention", "prefix", 1, 1, 2, 3, largest)
 	index("attention", "prefix", 2, 1) // which has a prefix itself
+	index("attention_backward", "cu", 0, 6, -1)
+	index("attention_backward", "cu", 1, -1, 9, smallest)
+	index("attention_backward", "prefix", 1, 1, 2, 3, largest)
+	index("attention_backward", "prefix", 2, 1)
 	index("logprob", "targets", 2, -1, 40, largest, smallest)
 
 	value := func(name, operand, argument string, at int, bits uint32) {
