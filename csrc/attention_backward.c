@@ -113,22 +113,82 @@ static void await(_Atomic int32_t *at, int32_t turn)
         if (++spins > SPINS) sched_yield();
 }
 
-// run_tile does tile n of a segment's rows, of one head, against a block of keys whose number among those that the rows see is `turn`.
-static void run_tile(const backward *w, const tk_grad_tile *t, const segment *s, int64_t n, int64_t head, tk_grad_mask m, int32_t turn)
+// A job: a block of a segment's keys, for one KV head.
+typedef struct work {
+    const backward *w;
+    const segment *s;
+    int64_t begin, keys, kv_head;
+} work;
+
+// A place on its walk: tile n of a segment's rows, of one head.
+typedef struct place {
+    const segment *s;
+    int64_t n, head;
+} place;
+
+// first_tile is the first tile of a job's own segment that sees its keys.
+static int64_t first_tile(const work *b) { return b->w->a->causal ? b->begin / TK_GRAD_ROWS : 0; }
+
+// step goes on to the next place: the next tile of the segment, the next segment that has this one as prefix, the next head. It returns 0
+// at the end.
+static int step(const work *b, place *p)
+{
+    if (++p->n < tiles_of(p->s)) return 1;
+    p->n = 0;
+    if (b->s->lead < 0 && p->s->next >= 0) {
+        p->s = &b->w->segments[p->s->next];
+        return 1;
+    }
+    p->s = b->s;
+    p->n = first_tile(b);
+    return ++p->head < (b->kv_head + 1) * b->w->h.group;
+}
+
+static int64_t rows_at(const place *p)
+{
+    int64_t left = p->s->rows - p->n * TK_GRAD_ROWS;
+    return left < TK_GRAD_ROWS ? left : TK_GRAD_ROWS;
+}
+
+// fetch_rows notes the part of a tensor of elements of `bytes` bytes that belongs to a place.
+static tk_fetch fetch_rows(const backward *w, const place *p, uint64_t base, int64_t ld, int64_t bytes)
+{
+    const char *row = element(base, p->s->row + p->n * TK_GRAD_ROWS, ld, p->head * w->h.dim, bytes);
+    return (tk_fetch){.row = row, .stride = ld * bytes, .rows = rows_at(p), .lines = (w->h.dim * bytes + (int64_t)((uintptr_t)row % 64) + 63) / 64};
+}
+
+// fetch notes what the next place needs, to be fetched during the four products before a turn at this one.
+static void fetch(const backward *w, const place *next, const tk_grad_mask *m, tk_fetches *f)
 {
     const tk_attention_backward_args *a = w->a;
-    int64_t begin = n * TK_GRAD_ROWS, row = s->row + begin, column = head * w->h.dim, norm = row * w->h.heads + head;
-    m.rows = s->rows - begin < TK_GRAD_ROWS ? s->rows - begin : TK_GRAD_ROWS;
+    int64_t lines = 0, products = 4 * m->rows * m->keys * w->h.dimp;
+    f->region[0] = fetch_rows(w, next, a->dq, a->lddq, 4);
+    f->region[1] = fetch_rows(w, next, a->dout, a->lddo, 4);
+    f->region[2] = fetch_rows(w, next, a->q, a->ldq, w->h.bytes);
+    for (f->count = 0; f->count < 3; f->count++) lines += f->region[f->count].rows * f->region[f->count].lines;
+    f->burst = tk_ceil_div(TK_FETCH_WORK * lines, products);
+}
+
+// run_tile does one place.
+static void run_tile(const work *b, const tk_grad_tile *t, const place *p, const place *next)
+{
+    const backward *w = b->w;
+    const tk_attention_backward_args *a = w->a;
+    const segment *s = p->s;
+    int64_t begin = p->n * TK_GRAD_ROWS, row = s->row + begin, column = p->head * w->h.dim, norm = row * w->h.heads + p->head;
+    tk_grad_mask m = {.rows = rows_at(p), .keys = b->keys, .see = b->keys};
+    if (a->causal && s == b->s) m.see = begin - b->begin + 1, m.step = 1;
+    if (next) fetch(w, next, &m, t->fetches);
     w->k->rows(t, m.rows, element(a->q, row, a->ldq, column, w->h.bytes), a->ldq, (const float *)element(a->dout, row, a->lddo, column, 4), a->lddo);
     w->k->weights(t, &m, TK_PTR(const float, a->lse) + norm, w->delta + norm - w->first_row * w->h.heads, w->h.heads);
     w->k->add_keys(t, &m);
-    _Atomic int32_t *at = &w->turns[s->first_turn + head * tiles_of(s) + n];
+    int32_t turn = (int32_t)(b->begin / TK_GRAD_KEYS) + (s == b->s ? s->before : 0);
+    _Atomic int32_t *at = &w->turns[s->first_turn + p->head * tiles_of(s) + p->n];
     await(at, turn);
     w->k->add_rows(t, &m, (float *)element(a->dq, row, a->lddq, column, 4), a->lddq, turn == 0);
     atomic_store_explicit(at, turn + 1, memory_order_release);
 }
 
-// run_block does a block of a segment's keys for one KV head.
 static void run_block(void *arg, int64_t job, int thread)
 {
     const backward *w = arg;
@@ -139,25 +199,22 @@ static void run_block(void *arg, int64_t job, int thread)
         if (w->segments[mid].first_job <= job) lo = mid;
         else hi = mid;
     }
-    const segment *s = &w->segments[lo];
-    int64_t block = (job - s->first_job) / w->h.kv_heads, kv_head = (job - s->first_job) % w->h.kv_heads, begin = block * TK_GRAD_KEYS;
-    int64_t keys = s->rows - begin < TK_GRAD_KEYS ? s->rows - begin : TK_GRAD_KEYS, row = s->row + begin, column = kv_head * w->h.dim;
+    work b = {.w = w, .s = &w->segments[lo]};
+    b.begin = (job - b.s->first_job) / w->h.kv_heads * TK_GRAD_KEYS;
+    b.keys = b.s->rows - b.begin < TK_GRAD_KEYS ? b.s->rows - b.begin : TK_GRAD_KEYS;
+    b.kv_head = (job - b.s->first_job) % w->h.kv_heads;
+    int64_t row = b.s->row + b.begin, column = b.kv_head * w->h.dim;
+    tk_fetches f = {0};
     tk_grad_tile t = tile_at(w, thread);
-    w->k->keys(&t, keys, element(a->k, row, a->ldk, column, w->h.bytes), a->ldk, element(a->v, row, a->ldv, column, w->h.bytes), a->ldv);
-    tk_grad_mask all = {.keys = keys, .see = keys};
-    for (int64_t head = kv_head * w->h.group; head < (kv_head + 1) * w->h.group; head++) {
-        for (int64_t n = a->causal ? begin / TK_GRAD_ROWS : 0; n < tiles_of(s); n++) {
-            tk_grad_mask m = all;
-            if (a->causal) m.see = n * TK_GRAD_ROWS - begin + 1, m.step = 1;
-            run_tile(w, &t, s, n, head, m, (int32_t)(s->before + block));
-        }
-        if (s->lead >= 0) continue;
-        for (const segment *x = s; x->next >= 0;) {
-            x = &w->segments[x->next];
-            for (int64_t n = 0; n < tiles_of(x); n++) run_tile(w, &t, x, n, head, all, (int32_t)block);
-        }
+    t.fetches = &f;
+    w->k->keys(&t, b.keys, element(a->k, row, a->ldk, column, w->h.bytes), a->ldk, element(a->v, row, a->ldv, column, w->h.bytes), a->ldv);
+    place here, next = {.s = b.s, .n = first_tile(&b), .head = b.kv_head * w->h.group};
+    for (int more = 1; more;) {
+        here = next;
+        more = step(&b, &next);
+        run_tile(&b, &t, &here, more ? &next : NULL);
     }
-    w->k->store(&t, keys, (float *)element(a->dk, row, a->lddk, column, 4), a->lddk, (float *)element(a->dv, row, a->lddv, column, 4), a->lddv);
+    w->k->store(&t, b.keys, (float *)element(a->dk, row, a->lddk, column, 4), a->lddk, (float *)element(a->dv, row, a->lddv, column, 4), a->lddv);
 }
 
 // number_of is the number in the list of a segment with rows, given one by one in increasing order of `first_row`.

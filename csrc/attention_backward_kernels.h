@@ -23,6 +23,7 @@ typedef struct tk_grad_tile {
     float *p, *ds;       // [TK_GRAD_ROWS][TK_GRAD_LD] weights, and scale times the gradients of the scores
     float *dk, *dv;      // [TK_GRAD_KEYS][dimp] the block's sums
     float *dq;           // [TK_GRAD_ROWS][dimp] where dim is not dimp
+    tk_fetches *fetches; // asked for by weights and add_keys
 } tk_grad_tile;
 
 // Which pairs count: row r of `rows` sees the first see + r * step of the block's `keys` keys (at most all of them).

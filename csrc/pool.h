@@ -14,8 +14,9 @@ tk_pool *tk_pool_new(int threads);
 void tk_pool_free(tk_pool *p);
 int tk_pool_threads(const tk_pool *p);
 
-// tk_pool_run does jobs 0 .. jobs-1, each once, in no order, and returns when all are done. One caller at a time. Which thread takes
-// a job never changes what the job computes: jobs write disjoint outputs and no result is reduced across them in arrival order.
+// tk_pool_run does jobs 0 .. jobs-1, each once, and returns when all are done. One caller at a time. Jobs are begun in increasing order,
+// so one may wait for what an earlier one does, and end in any order. Which thread takes a job never changes what the job computes: jobs
+// write disjoint outputs, or take turns in an order that is theirs, and no result is reduced across them in arrival order.
 void tk_pool_run(tk_pool *p, int64_t jobs, tk_job fn, void *arg);
 
 #endif

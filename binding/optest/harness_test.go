@@ -145,6 +145,16 @@ func TestCheckRefusesMutants(t *testing.T) {
 		}, func(d uint32, t tensors) spec {
 			return attention{dtype: d, heads: 2, kvHeads: 1, dim: 16, lengths: []int{90}, causal: false, lse: true, q: normal(1)}
 		}},
+		{"attention's gradients where the next key is seen", func(d uint32) spec {
+			return attentionBackward{attention: attention{dtype: d, heads: 2, kvHeads: 1, dim: 16, lengths: []int{90}, causal: true, q: normal(1)}}
+		}, func(d uint32, t tensors) spec {
+			return attentionBackward{attention: attention{dtype: d, heads: 2, kvHeads: 1, dim: 16, lengths: []int{90}, q: normal(1)}}
+		}},
+		{"attention's gradients without a suffix's part in its prefix", func(d uint32) spec {
+			return attentionBackward{attention: attention{dtype: d, heads: 2, kvHeads: 1, dim: 16, lengths: []int{90, 3}, prefix: []int32{-1, 0}, causal: true, q: normal(1)}}
+		}, func(d uint32, t tensors) spec {
+			return attentionBackward{attention: attention{dtype: d, heads: 2, kvHeads: 1, dim: 16, lengths: []int{90, 3}, prefix: []int32{-1, -1}, causal: true, q: normal(1)}}
+		}},
 		{"paged attention without its first key", func(d uint32) spec {
 			return attentionPaged{dtype: d, heads: 2, kvHeads: 1, dim: 16, nq: []int{1}, kvLen: []int{130}, lse: true, unseen: 1, q: normal(1)}
 		}, func(d uint32, t tensors) spec {

@@ -88,6 +88,9 @@ func (s attentionBackward) fill(t tensors, _ *rand.Rand) {
 	}
 }
 
+// draws: the first keys of a causal segment take most of the weight, and the few rows that give it to one key alone cancel dout.v - D.
+func (s attentionBackward) draws() int { return 16 }
+
 // grads are the gradients of q, k and v, each dense.
 type grads[T real] struct{ q, k, v []T }
 
@@ -162,7 +165,7 @@ func attentionBackwardCases() (cs []Case) {
 			return newCase("attention_backward", dtype, s, append([]any{"segments", len(s.lengths), "rows", s.rows(), "heads", s.heads, "kv_heads", s.kvHeads, "dim", s.dim,
 				"causal", s.causal, "prefix", s.prefix != nil, "fused", s.fused}, kv...)...)
 		}
-		for _, n := range []int{1, 2, 3, 5, 16, 17, 63, 64, 65, 129, 150} {
+		for _, n := range []int{1, 2, 3, 4, 16, 17, 63, 64, 65, 129, 150} {
 			cs = append(cs, c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{n}, causal: true}}),
 				c(attentionBackward{attention: attention{heads: 2, kvHeads: 2, dim: 16, lengths: []int{n}}}))
 		}

@@ -162,6 +162,11 @@ func TestWorkspaces(t *testing.T) {
 		err := d.AttentionWorkspace(&a)
 		return a.Bytes, err
 	}
+	attentionBackward := func(dtype uint32, rows, keys, heads, kvHeads, dim int64) (uint64, error) {
+		a := binding.AttentionBackwardWorkspaceArgs{DType: dtype, Rows: rows, Keys: keys, Heads: heads, KVHeads: kvHeads, Dim: dim}
+		err := d.AttentionBackwardWorkspace(&a)
+		return a.Bytes, err
+	}
 	logprob := func(dtype uint32, rows, n, k int64) (uint64, error) {
 		a := binding.LogProbWorkspaceArgs{DType: dtype, Rows: rows, N: n, K: k}
 		err := d.LogProbWorkspace(&a)
@@ -184,45 +189,52 @@ func TestWorkspaces(t *testing.T) {
 	}
 	const huge = 1 << 62
 	for name, f := range map[string]func() (uint64, error){
-		"attention, dtype 0":          func() (uint64, error) { return attention(0, 1, 64, 2, 1, 16) },
-		"attention, rows -1":          func() (uint64, error) { return attention(1, -1, 64, 2, 1, 16) },
-		"attention, rows 2^62":        func() (uint64, error) { return attention(1, huge, 64, 2, 1, 16) },
-		"attention, keys -1":          func() (uint64, error) { return attention(1, 1, -1, 2, 1, 16) },
-		"attention, keys 2^62":        func() (uint64, error) { return attention(1, 1, huge, 2, 1, 16) },
-		"attention, heads 0":          func() (uint64, error) { return attention(1, 1, 64, 0, 1, 16) },
-		"attention, heads 2^62":       func() (uint64, error) { return attention(1, 1, 64, huge, 1, 16) },
-		"attention, kv_heads 0":       func() (uint64, error) { return attention(1, 1, 64, 2, 0, 16) },
-		"attention, 3 heads of 2":     func() (uint64, error) { return attention(1, 1, 64, 3, 2, 16) },
-		"attention, dim -16":          func() (uint64, error) { return attention(1, 1, 64, 2, 1, -16) },
-		"attention, dim 2^62":         func() (uint64, error) { return attention(1, 1, 64, 2, 1, huge) },
-		"logprob, dtype 7":            func() (uint64, error) { return logprob(7, 1, 10, 10) },
-		"logprob, rows -1":            func() (uint64, error) { return logprob(1, -1, 10, 10) },
-		"logprob, rows 2^62":          func() (uint64, error) { return logprob(1, huge, 10, 10) },
-		"logprob, n -1":               func() (uint64, error) { return logprob(1, 1, -1, 10) },
-		"logprob, n 2^62":             func() (uint64, error) { return logprob(1, 3, huge, 10) },
-		"matmul_backward, dtype 0":    func() (uint64, error) { return matmulBackward(0, 1, 10, 10) },
-		"matmul_backward, m -1":       func() (uint64, error) { return matmulBackward(1, -1, 10, 10) },
-		"matmul_backward, n 0":        func() (uint64, error) { return matmulBackward(1, 1, 0, 10) },
-		"matmul_backward, k 2^62":     func() (uint64, error) { return matmulBackward(1, 1, 10, huge) },
-		"logprob_backward, dtype 3":   func() (uint64, error) { return logprobBackward(3, 1, 10, 10) },
-		"logprob_backward, rows -1":   func() (uint64, error) { return logprobBackward(1, -1, 10, 10) },
-		"logprob_backward, rows 2^62": func() (uint64, error) { return logprobBackward(1, huge, 10, 10) },
-		"logprob_backward, n 2^31":    func() (uint64, error) { return logprobBackward(1, 3, 1<<31, 10) },
-		"sample, rows -1":             func() (uint64, error) { return sample(-1, 10) },
-		"sample, rows 2^62":           func() (uint64, error) { return sample(huge, 10) },
-		"sample, n -1":                func() (uint64, error) { return sample(1, -1) },
-		"sample, n 2^62":              func() (uint64, error) { return sample(3, huge) },
+		"attention, dtype 0":             func() (uint64, error) { return attention(0, 1, 64, 2, 1, 16) },
+		"attention, rows -1":             func() (uint64, error) { return attention(1, -1, 64, 2, 1, 16) },
+		"attention, rows 2^62":           func() (uint64, error) { return attention(1, huge, 64, 2, 1, 16) },
+		"attention, keys -1":             func() (uint64, error) { return attention(1, 1, -1, 2, 1, 16) },
+		"attention, keys 2^62":           func() (uint64, error) { return attention(1, 1, huge, 2, 1, 16) },
+		"attention, heads 0":             func() (uint64, error) { return attention(1, 1, 64, 0, 1, 16) },
+		"attention, heads 2^62":          func() (uint64, error) { return attention(1, 1, 64, huge, 1, 16) },
+		"attention, kv_heads 0":          func() (uint64, error) { return attention(1, 1, 64, 2, 0, 16) },
+		"attention, 3 heads of 2":        func() (uint64, error) { return attention(1, 1, 64, 3, 2, 16) },
+		"attention, dim -16":             func() (uint64, error) { return attention(1, 1, 64, 2, 1, -16) },
+		"attention, dim 2^62":            func() (uint64, error) { return attention(1, 1, 64, 2, 1, huge) },
+		"logprob, dtype 7":               func() (uint64, error) { return logprob(7, 1, 10, 10) },
+		"logprob, rows -1":               func() (uint64, error) { return logprob(1, -1, 10, 10) },
+		"logprob, rows 2^62":             func() (uint64, error) { return logprob(1, huge, 10, 10) },
+		"logprob, n -1":                  func() (uint64, error) { return logprob(1, 1, -1, 10) },
+		"logprob, n 2^62":                func() (uint64, error) { return logprob(1, 3, huge, 10) },
+		"matmul_backward, dtype 0":       func() (uint64, error) { return matmulBackward(0, 1, 10, 10) },
+		"matmul_backward, m -1":          func() (uint64, error) { return matmulBackward(1, -1, 10, 10) },
+		"matmul_backward, n 0":           func() (uint64, error) { return matmulBackward(1, 1, 0, 10) },
+		"matmul_backward, k 2^62":        func() (uint64, error) { return matmulBackward(1, 1, 10, huge) },
+		"logprob_backward, dtype 3":      func() (uint64, error) { return logprobBackward(3, 1, 10, 10) },
+		"logprob_backward, rows -1":      func() (uint64, error) { return logprobBackward(1, -1, 10, 10) },
+		"logprob_backward, rows 2^62":    func() (uint64, error) { return logprobBackward(1, huge, 10, 10) },
+		"logprob_backward, n 2^31":       func() (uint64, error) { return logprobBackward(1, 3, 1<<31, 10) },
+		"sample, rows -1":                func() (uint64, error) { return sample(-1, 10) },
+		"sample, rows 2^62":              func() (uint64, error) { return sample(huge, 10) },
+		"sample, n -1":                   func() (uint64, error) { return sample(1, -1) },
+		"sample, n 2^62":                 func() (uint64, error) { return sample(3, huge) },
+		"attention_backward, dtype 3":    func() (uint64, error) { return attentionBackward(3, 1, 64, 2, 1, 16) },
+		"attention_backward, rows -1":    func() (uint64, error) { return attentionBackward(1, -1, 64, 2, 1, 16) },
+		"attention_backward, rows 2^62":  func() (uint64, error) { return attentionBackward(1, huge, 64, 2, 1, 16) },
+		"attention_backward, keys 2^62":  func() (uint64, error) { return attentionBackward(1, 1, huge, 2, 1, 16) },
+		"attention_backward, heads 2^62": func() (uint64, error) { return attentionBackward(1, 1, 64, huge, 1, 16) },
+		"attention_backward, dim 3":      func() (uint64, error) { return attentionBackward(1, 1, 64, 2, 1, 3) },
 	} {
 		if n, err := f(); !errors.Is(err, binding.ErrInvalid) {
 			t.Errorf("%s: %d bytes, %v", name, n, err)
 		}
 	}
 	for name, f := range map[string]func(rows int64) (uint64, error){
-		"attention":        func(rows int64) (uint64, error) { return attention(2, rows, 64*rows, 16, 2, 128) },
-		"logprob":          func(rows int64) (uint64, error) { return logprob(2, rows, 151936, 2048) },
-		"sample":           func(rows int64) (uint64, error) { return sample(rows, 151936) },
-		"matmul_backward":  func(rows int64) (uint64, error) { return matmulBackward(2, rows, 151936, 2048) },
-		"logprob_backward": func(rows int64) (uint64, error) { return logprobBackward(2, rows, 151936, 2048) },
+		"attention":          func(rows int64) (uint64, error) { return attention(2, rows, 64*rows, 16, 2, 128) },
+		"logprob":            func(rows int64) (uint64, error) { return logprob(2, rows, 151936, 2048) },
+		"sample":             func(rows int64) (uint64, error) { return sample(rows, 151936) },
+		"matmul_backward":    func(rows int64) (uint64, error) { return matmulBackward(2, rows, 151936, 2048) },
+		"logprob_backward":   func(rows int64) (uint64, error) { return logprobBackward(2, rows, 151936, 2048) },
+		"attention_backward": func(rows int64) (uint64, error) { return attentionBackward(2, rows, 64*rows, 16, 2, 128) },
 	} {
 		var last uint64
 		for _, rows := range []int64{0, 1, 2, 3, 16, 17, 240, 4096} {

@@ -31,6 +31,7 @@ func Properties() []Property {
 	ps = append(ps, backwardProperties()...)
 	ps = append(ps, lossProperties()...)
 	ps = append(ps, attentionProperties()...)
+	ps = append(ps, attentionBackwardProperties()...)
 	return append(ps, vocabularyProperties()...)
 }
 

@@ -12,12 +12,14 @@ type sequence struct {
 	heads, kvHeads, dim int
 	n                   int
 	q, k, v             []float32 // [n, heads or kvHeads, dim]
+	dout                []float32 // [n, heads, dim]
 	out, lse            []byte    // of one causal segment
 }
 
 func newSequence(seed uint64, dtype uint32, heads, kvHeads, dim, n int) *sequence {
 	return &sequence{dtype: dtype, heads: heads, kvHeads: kvHeads, dim: dim, n: n,
-		q: floats(seed, dtype, n*heads*dim), k: floats(seed+1, dtype, n*kvHeads*dim), v: floats(seed+2, dtype, n*kvHeads*dim)}
+		q: floats(seed, dtype, n*heads*dim), k: floats(seed+1, dtype, n*kvHeads*dim), v: floats(seed+2, dtype, n*kvHeads*dim),
+		dout: floats(seed+3, binding.F32, n*heads*dim)}
 }
 
 // segments attends causally, or fully, to segments whose rows are those of parts, each from a row of a sequence to another.

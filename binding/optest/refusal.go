@@ -109,6 +109,7 @@ func refusalBases() []*Problem {
 		problem("kv_write", b, kvWrite{dtype: b, n: 3, kvHeads: 2, dim: 16, pages: 2, slots: []int32{1, 2, 3}}),
 		problem("attention_paged", b, attentionPaged{dtype: b, heads: 4, kvHeads: 2, dim: 16, nq: []int{2, 1}, kvLen: []int{70, 3}, lse: true, unseen: 1, q: normal(1)}),
 		problem("attention", f, attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, lse: true, q: normal(1)}),
+		problem("attention_backward", f, attentionBackward{attention: attention{dtype: f, heads: 4, kvHeads: 2, dim: 16, lengths: []int{5, 3, 2}, prefix: []int32{-1, 0, -1}, causal: true, q: normal(1)}}),
 		problem("logprob", b, logprob{dtype: b, rows: 3, n: 40, k: 9, inv: 1, ban: func(j int) bool { return j == 39 }, targets: []int32{1, 2, 3}, entropy: true, lse: true, x: normal(1), w: normal(1)}),
 		problem("matmul_dx", b, matmulDx{dtype: b, m: 3, n: 40, k: 9, dy: normal(1), w: unit}),
 		problem("matmul_dw", b, matmulDw{dtype: b, m: 3, n: 40, k: 9, bias: true, dy: normal(1), x: normal(1), dw: normal(1), db: normal(1)}),
@@ -130,7 +131,9 @@ func optional(op, field string) bool {
 	switch field {
 	case "Bias", "Residual", "Ban", "Prefix", "Db", "Dentropy":
 		return true
-	case "LSE", "Entropy":
+	case "LSE":
+		return !strings.HasSuffix(op, "_backward")
+	case "Entropy":
 		return op != "logprob_backward"
 	case "Rstd":
 		return op == "rmsnorm"
@@ -288,6 +291,10 @@ func refusedContents() []Refusal {
 	index("attention", "cu", 1, -1, 9, smallest)
 	index("attention", "prefix", 1, 1, 2, 3, largest)
 	index("attention", "prefix", 2, 1) // which has a prefix itself
+	index("attention_backward", "cu", 0, 6, -1)
+	index("attention_backward", "cu", 1, -1, 9, smallest)
+	index("attention_backward", "prefix", 1, 1, 2, 3, largest)
+	index("attention_backward", "prefix", 2, 1)
 	index("logprob", "targets", 2, -1, 40, largest, smallest)
 	index("logprob_backward", "targets", 2, -1, 39, 40, largest, smallest) // 39 is banned
 	index("group_advantage", "group", 2, -1, 2, largest, smallest)

@@ -22,6 +22,7 @@
 
 #include "dtype.h"
 #include "expneg.h"
+#include "fetch.h"
 #include "lanes.h"
 #include "transpose.h"
 
@@ -87,16 +88,18 @@ TK_INLINE long grad_first(const tk_grad_mask *m, long j) { return m->step && j >
 // Register blocks of s or dp: rows i .. i+mr, keys j and on.
 TK_INLINE void score_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, long j, float *c)
 {
-    if (grad_seen(m, i + mr - 1) > j)
-        grad_block(GRAD_PANELS, mr, nv, t->dim, a + i * GRAD_W, b + j * t->dimp, t->dimp * GRAD_W, c + i * TK_GRAD_LD + j, TK_GRAD_LD, 0);
+    if (grad_seen(m, i + mr - 1) <= j) return;
+    fetch_some(t->fetches, t->dim * mr * nv * VL);
+    grad_block(GRAD_PANELS, mr, nv, t->dim, a + i * GRAD_W, b + j * t->dimp, t->dimp * GRAD_W, c + i * TK_GRAD_LD + j, TK_GRAD_LD, 0);
 }
 
 // Register blocks of dk or dv: keys i .. i+mr, columns j and on.
 TK_INLINE void key_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, long j, float *c)
 {
     long r = grad_first(m, i);
-    if (r < m->rows)
-        grad_block(GRAD_COLUMNS, mr, nv, m->rows - r, a + r * TK_GRAD_LD + i, b + j * TK_GRAD_ROWS + r * GRAD_W, GRAD_PANEL, c + i * t->dimp + j, t->dimp, 1);
+    if (r >= m->rows) return;
+    fetch_some(t->fetches, (m->rows - r) * mr * nv * VL);
+    grad_block(GRAD_COLUMNS, mr, nv, m->rows - r, a + r * TK_GRAD_LD + i, b + j * TK_GRAD_ROWS + r * GRAD_W, GRAD_PANEL, c + i * t->dimp + j, t->dimp, 1);
 }
 
 // Register blocks of dq: rows i .. i+mr, columns j and on.

@@ -20,6 +20,7 @@
 #define TK_SIMD_ATTENTION_CHUNK_H
 
 #include "expneg.h"
+#include "fetch.h"
 #include "lanes.h"
 
 // A register block has up to ATTN_MR rows by 2 vectors, or few rows by 4 (AVX-512 also 3): accumulators enough to hide a product's
@@ -48,30 +49,13 @@ TK_INLINE void fetch_ahead(const uint32_t *b, int j, long ahead)
     if (j * VL % 16 == 0) __builtin_prefetch((const char *)(b + j * VL) + ahead, 0, 2);
 }
 
-// fetch_some asks for the next lines of what the tile is to fetch, as many as go with the work of ATTN_STEPS steps of a block.
-TK_INLINE void fetch_some(tk_fetches *f, int mr, int nv)
-{
-    if (!f || !f->count) return;
-    tk_fetch *r = &f->region[f->count - 1];
-    long work = ATTN_STEPS * mr * nv * VL;
-    for (long n = (f->burst * work + TK_FETCH_WORK - 1) / TK_FETCH_WORK; n > 0; n--) {
-        __builtin_prefetch(r->row + 64 * r->line, 0, 2);
-        if (++r->line < r->lines) continue;
-        r->line = 0;
-        r->row += r->stride;
-        if (--r->rows > 0) continue;
-        if (--f->count == 0) return;
-        r--;
-    }
-}
-
 // product: acc[i][j] += sum over steps of a[i] b, for mr rows of a and nv vectors of b. In the meantime it fetches some of f, and the
 // lanes that lie `ahead` bytes beyond b.
 TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
                            vf acc[ATTN_MR][ATTN_NV])
 {
     for (long s = 0; s < steps;) {
-        fetch_some(f, mr, nv);
+        fetch_some(f, ATTN_STEPS * mr * nv * VL);
         long stop = steps - s < ATTN_STEPS ? steps : s + ATTN_STEPS;
         for (; s < stop; s++, b += ldb) {
             vf x[ATTN_NV];
@@ -88,7 +72,7 @@ TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long
                             vf acc[ATTN_MR][ATTN_NV])
 {
     for (long s = 0; s < steps;) {
-        fetch_some(f, mr, nv);
+        fetch_some(f, ATTN_STEPS * mr * nv * VL);
         long stop = steps - s < ATTN_STEPS ? steps : s + ATTN_STEPS;
         for (; s < stop; s++, b += ldb) {
             vi x[ATTN_NV];
