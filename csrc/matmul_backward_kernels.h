@@ -10,9 +10,8 @@ enum {
     TK_BACKWARD_PANELS = 8,   // most 32 columns of a block of dx or dw
     TK_BACKWARD_STEPS = 512,  // products of every sum that are done at a time: the laid out operand is 512 KB
     TK_BACKWARD_ROWS = 48,    // rows of dw that are done at a time
-    TK_BACKWARD_STRIDE = TK_BACKWARD_STEPS + 16,  // floats of a row of dy's transpose
-    // Floats of a block's scratch memory.
-    TK_BACKWARD_SCRATCH = TK_BACKWARD_PANELS * TK_PANEL * TK_BACKWARD_STEPS + TK_BACKWARD_ROWS * TK_BACKWARD_STRIDE,
+    TK_BACKWARD_STAGE = 12 * 6336,  // floats that hold these rows staged, on any ISA
+    TK_BACKWARD_SCRATCH = TK_BACKWARD_PANELS * TK_PANEL * TK_BACKWARD_STEPS + TK_BACKWARD_STAGE,  // floats of a block's scratch memory
 };
 
 // A block of dx [m, cols] = dy [m, n] W[0..n, cols], or dx + that. Strides in elements.

@@ -15,23 +15,66 @@
 #include "lanes.h"
 #include "transpose.h"
 
-// backward_product is C [m, cols] (+)= A [m, steps] B, B laid out as panels of [steps][32]. C has no columns beyond cols: those of a last
-// panel that is not full go through the stack.
-TK_INLINE void backward_product(long m, long cols, long steps, const float *a, long lda, const float *panels, float *c, long ldc, int accumulate)
+_Static_assert(TK_BACKWARD_STEPS <= GEMM_STAGE / GEMM_MR / 16 * 16 - 16, "a staged row holds the steps");
+_Static_assert(TK_BACKWARD_ROWS % GEMM_MR == 0 && TK_BACKWARD_ROWS / GEMM_MR * GEMM_STAGE <= TK_BACKWARD_STAGE, "scratch holds the staged rows");
+
+// A backward_ahead walks over the lines of a matrix that is needed soon, so that they come into L2 a few at a time, between tiles.
+typedef struct backward_ahead {
+    const char *p;      // NULL: nothing
+    long rows, width, ld;  // in bytes
+    long share;         // lines between two tiles
+    long row, at;       // the next one
+} backward_ahead;
+
+TK_INLINE backward_ahead ahead_of(const void *p, long rows, long width, long ld, long tiles)
 {
-    enum { ROWS = 48 };
-    const long whole = cols / TK_PANEL, edge = cols % TK_PANEL;
-    const uint32_t *b = (const uint32_t *)panels;
-    if (whole) TK_SIMD(gemm_panels_f32)(m, whole, steps, a, lda, b, b, c, ldc, accumulate);
-    if (edge == 0) return;
-    _Alignas(64) float sums[ROWS * TK_PANEL] = {0};
-    b += whole * steps * TK_PANEL;
-    c += whole * TK_PANEL;
-    for (long i = 0; i < m; i += ROWS) {
-        const long rows = m - i < ROWS ? m - i : ROWS;
-        for (long r = 0; accumulate && r < rows; r++) memcpy(sums + r * TK_PANEL, c + (i + r) * ldc, (size_t)edge * 4);
-        TK_SIMD(gemm_panels_f32)(rows, 1, steps, a + i * lda, lda, b, b, sums, TK_PANEL, accumulate);
-        for (long r = 0; r < rows; r++) memcpy(c + (i + r) * ldc, sums + r * TK_PANEL, (size_t)edge * 4);
+    const long lines = rows * (width / 64 + 1);
+    return (backward_ahead){.p = rows > 0 ? p : NULL, .rows = rows, .width = width, .ld = ld, .share = lines / (tiles > 0 ? tiles : 1) + 1};
+}
+
+TK_INLINE void ahead_some(backward_ahead *a)
+{
+    if (!a->p) return;
+    for (long i = 0; i < a->share; i++) {
+        __builtin_prefetch(a->p + a->row * a->ld + a->at, 0, 2);
+        a->at += 64;
+        if (a->at < a->width + 63) continue;  // a row that does not start with a line ends in one more
+        a->at = 0;
+        if (++a->row == a->rows) {
+            a->p = NULL;
+            return;
+        }
+    }
+}
+
+enum { BACKWARD_WIDTH = 2 * VL };  // columns of a tile
+
+// backward_rows is C [mr, cols] (+)= A [mr, steps] B, for A staged as gemm.h stages rows and B laid out as panels of [steps][32]. C has no
+// columns beyond cols: a tile that is not full goes through the stack.
+TK_INLINE void backward_rows(int mr, long cols, long steps, const float *stage, const float *panels, float *c, long ldc, int accumulate,
+                             backward_ahead *a0, backward_ahead *a1)
+{
+    _Alignas(64) float edge[GEMM_MR * BACKWARD_WIDTH];
+    gemm_run r = {.a = (const uint32_t *)stage, .steps = steps, .ldb = TK_PANEL, .group = steps * TK_PANEL, .accumulate = accumulate};
+    r.b = r.far = (const uint32_t *)panels;
+    for (long j = 0; j < cols; j += BACKWARD_WIDTH) {
+        const long next = j + BACKWARD_WIDTH < cols ? j + BACKWARD_WIDTH : 0, left = cols - j;
+        r.next = (const uint32_t *)panels + next / TK_PANEL * r.group + next % TK_PANEL;
+        ahead_some(a0);
+        ahead_some(a1);
+        if (left >= BACKWARD_WIDTH) {
+            for (int i = 0; i < mr; i++) __builtin_prefetch(c + i * ldc + next, 1, 3);
+            r.c = c + j;
+            r.ldc = ldc;
+            gemm_tiles_f32[mr][1](&r);
+        } else {
+            for (int i = 0; accumulate && i < mr; i++) memcpy(edge + i * BACKWARD_WIDTH, c + i * ldc + j, (size_t)left * 4);
+            r.c = edge;
+            r.ldc = BACKWARD_WIDTH;
+            gemm_tiles_f32[mr][1](&r);
+            for (int i = 0; i < mr; i++) memcpy(c + i * ldc + j, edge + i * BACKWARD_WIDTH, (size_t)left * 4);
+        }
+        r.b = r.far = r.next;
     }
 }
 
@@ -62,20 +105,31 @@ TK_INLINE void dx_turn(uint32_t dtype, const uint32_t *w, long rows, long width,
 
 static void TK_SIMD(matmul_dx)(const tk_dx_block *b)
 {
+    _Alignas(64) uint32_t stage[GEMM_STAGE];
     const long column_lanes = TK_PANEL * (b->dtype == TK_BF16 ? TK_PANEL / 2 : TK_PANEL);  // of 32 columns in W
+    const long panels = (b->cols + TK_PANEL - 1) / TK_PANEL, across = (b->cols + BACKWARD_WIDTH - 1) / BACKWARD_WIDTH;
     for (long j = 0; j < b->n; j += TK_BACKWARD_STEPS) {
         const long steps = b->n - j < TK_BACKWARD_STEPS ? b->n - j : TK_BACKWARD_STEPS;
-        for (long s = 0; s < steps; s += TK_PANEL) {
-            const uint32_t *w = b->w + (j + s) / TK_PANEL * b->lanes;
+        const uint32_t *w = b->w + j / TK_PANEL * b->lanes;
+        for (long s = 0; s < steps; s += TK_PANEL, w += b->lanes) {
             const long rows = steps - s < TK_PANEL ? steps - s : TK_PANEL;
-            for (long p = 0; p * TK_PANEL < b->cols; p++) {
+            for (long p = 0; p < panels; p++) {
                 const long left = b->cols - p * TK_PANEL, width = left < TK_PANEL ? left : TK_PANEL;
                 float *out = b->scratch + (p * steps + s) * TK_PANEL;
                 if (b->dtype == TK_BF16) dx_turn(TK_BF16, w + p * column_lanes, rows, width, out);
                 else dx_turn(TK_F32, w + p * column_lanes, rows, width, out);
             }
         }
-        backward_product(b->m, b->cols, steps, b->dy + j, b->lddy, b->scratch, b->dx, b->lddx, b->accumulate || j > 0);
+        // While the rows pass, the lanes of W that are laid out next come closer, and while a tile's columns do, the next tile's dy.
+        const long after = b->n - j - steps < TK_BACKWARD_STEPS ? b->n - j - steps : TK_BACKWARD_STEPS;
+        backward_ahead weights = ahead_of(w, (after + TK_PANEL - 1) / TK_PANEL, panels * column_lanes * 4, b->lanes * 4, (b->m + GEMM_MR - 1) / GEMM_MR * across);
+        for (long i = 0; i < b->m; i += GEMM_MR) {
+            const long left = b->m - i, mr = left < GEMM_MR ? left : GEMM_MR, following = left - mr < GEMM_MR ? left - mr : GEMM_MR;
+            const float *dy = b->dy + i * b->lddy + j;
+            gemm_stage(GEMM_F32, (int)mr, steps, dy, b->lddy, stage);
+            backward_ahead rows = ahead_of(dy + mr * b->lddy, following, steps * 4, b->lddy * 4, across);
+            backward_rows((int)mr, b->cols, steps, (const float *)stage, b->scratch, b->dx + i * b->lddx, b->lddx, b->accumulate || j > 0, &rows, &weights);
+        }
     }
 }
 
@@ -99,15 +153,18 @@ TK_INLINE void dw_lay(uint32_t dtype, const void *x, long ldx, long steps, long 
         }
 }
 
-// dw_turn transposes dy [steps, n] into rows of TK_BACKWARD_STRIDE. What follows a row's steps is unspecified.
-TK_INLINE void dw_turn(const float *dy, long lddy, long steps, long n, float *out)
+// dw_turn stages the columns of dy [steps, n] as rows: that of column j at out[j]. What follows a row's steps is unspecified.
+TK_INLINE void dw_turn(const float *dy, long lddy, long steps, long n, float *const *out)
 {
     for (long i = 0; i < steps; i += VL)
         for (long j = 0; j < n; j += VL) {
             vi square[VL];
             LANES_FOR(v, VL) square[v] = i + v >= steps ? v_lane1(0) : v_lanes_upto(dy + (i + v) * lddy + j, n - j < VL ? n - j : VL);
             v_transpose(square);
-            LANES_FOR(v, VL) v_store(out + (j + v) * TK_BACKWARD_STRIDE + i, v_as_f32(square[v]));
+            LANES_FOR(v, VL) {
+                if (j + v >= n) break;
+                v_store(out[j + v] + i, v_as_f32(square[v]));
+            }
         }
 }
 
@@ -124,17 +181,29 @@ TK_INLINE void dw_bias(const float *dy, long lddy, long steps, long n, float *db
 
 static void TK_SIMD(matmul_dw)(const tk_dw_block *b)
 {
-    float *panels = b->scratch, *rows = b->scratch + TK_BACKWARD_PANELS * TK_PANEL * TK_BACKWARD_STEPS;
+    float *panels = b->scratch, *stage = b->scratch + TK_BACKWARD_PANELS * TK_PANEL * TK_BACKWARD_STEPS;
+    const long across = (b->cols + BACKWARD_WIDTH - 1) / BACKWARD_WIDTH;
     for (long i = 0; i < b->m; i += TK_BACKWARD_STEPS) {
         const long steps = b->m - i < TK_BACKWARD_STEPS ? b->m - i : TK_BACKWARD_STEPS;
         if (b->dtype == TK_BF16) dw_lay(TK_BF16, (const uint16_t *)b->x + i * b->ldx, b->ldx, steps, b->cols, panels);
         else dw_lay(TK_F32, (const float *)b->x + i * b->ldx, b->ldx, steps, b->cols, panels);
         for (long j = 0; j < b->n; j += TK_BACKWARD_ROWS) {
-            const long n = b->n - j < TK_BACKWARD_ROWS ? b->n - j : TK_BACKWARD_ROWS;
+            const long n = b->n - j < TK_BACKWARD_ROWS ? b->n - j : TK_BACKWARD_ROWS, last = n / GEMM_MR * GEMM_MR;
             const float *dy = b->dy + i * b->lddy + j;
+            float *rows[TK_BACKWARD_ROWS];
+            for (long r = 0; r < n; r++) {
+                const long tile = r / GEMM_MR, mr = r < last ? GEMM_MR : n - last;
+                rows[r] = stage + tile * GEMM_STAGE + (r - tile * GEMM_MR) * gemm_stride((int)mr);
+            }
             dw_turn(dy, b->lddy, steps, n, rows);
             if (b->db) dw_bias(dy, b->lddy, steps, n, b->db + j);
-            backward_product(n, b->cols, steps, rows, TK_BACKWARD_STRIDE, panels, b->dw + j * b->lddw, b->lddw, 1);
+            // Meanwhile the next rows' dy comes closer.
+            const long following = b->n - j - n < TK_BACKWARD_ROWS ? b->n - j - n : TK_BACKWARD_ROWS;
+            backward_ahead ahead = ahead_of(dy + n, following ? steps : 0, following * 4, b->lddy * 4, (n + GEMM_MR - 1) / GEMM_MR * across), none = {0};
+            for (long r = 0; r < n; r += GEMM_MR) {
+                const long mr = n - r < GEMM_MR ? n - r : GEMM_MR;
+                backward_rows((int)mr, b->cols, steps, rows[r], panels, b->dw + (j + r) * b->lddw, b->lddw, 1, &ahead, &none);
+            }
         }
     }
 }
