@@ -215,7 +215,7 @@ func TestNearest(t *testing.T) {
 		a, b string
 		want int
 	}{{"", "", 0}, {"a", "", 1}, {"modle", "model", 2}, {"temprature", "temperature", 1}, {"seed", "seed", 0}, {"n", "seed", 4}, {"kitten", "sitting", 3}} {
-		if got := EditDistance(tt.a, tt.b); got != tt.want || EditDistance(tt.b, tt.a) != tt.want {
+		if got := editDistance(tt.a, tt.b); got != tt.want || editDistance(tt.b, tt.a) != tt.want {
 			t.Errorf("%q to %q is %d, want %d", tt.a, tt.b, got, tt.want)
 		}
 	}

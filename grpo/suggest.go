@@ -10,15 +10,15 @@ func Nearest(word string, known []string) string {
 		return ""
 	}
 	for _, k := range known {
-		if d := EditDistance(word, k); d < distance {
+		if d := editDistance(word, k); d < distance {
 			best, distance = k, d
 		}
 	}
 	return best
 }
 
-// EditDistance is Levenshtein's: how many letters must be put in, taken out or changed to make b of a.
-func EditDistance(a, b string) int {
+// editDistance is Levenshtein's: how many letters must be put in, taken out or changed to make b of a.
+func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
