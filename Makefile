@@ -30,7 +30,7 @@ sanitize:
 
 # The build without a C compiler, over the shared library.
 purego: lib
-	CGO_ENABLED=0 THINKER_CPU_LIB=$(CURDIR)/build/libthinker_cpu.so $(GO) test ./binding/... ./engine ./tools/...
+	CGO_ENABLED=0 THINKER_CPU_LIB=$(CURDIR)/build/libthinker_cpu.so $(GO) test ./binding/... ./engine ./grpo ./tools/...
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files"; exit 1; }

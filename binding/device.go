@@ -331,6 +331,9 @@ func (b *Buffer) Len() int { return b.n }
 // Bytes is the buffer's memory. It is valid until Close.
 func (b *Buffer) Bytes() []byte { return view[byte](b) }
 
+// Float64s is the buffer as float64 elements.
+func (b *Buffer) Float64s() []float64 { return view[float64](b) }
+
 // Float32s, Uint16s (bf16), Int32s and Uint32s are views of the buffer's memory as elements of that type.
 func (b *Buffer) Float32s() []float32 { return view[float32](b) }
 

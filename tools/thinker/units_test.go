@@ -30,17 +30,6 @@ func TestByteSize(t *testing.T) {
 	}
 }
 
-func TestEditDistance(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"modle", "model", 2}, {"temprature", "temperature", 1}, {"seed", "seed", 0}, {"n", "seed", 4}, {"kitten", "sitting", 3}} {
-		if got := editDistance(tt.a, tt.b); got != tt.want || editDistance(tt.b, tt.a) != tt.want {
-			t.Errorf("%q to %q is %d, want %d", tt.a, tt.b, got, tt.want)
-		}
-	}
-}
-
 func TestMeasurePeaks(t *testing.T) {
 	d, err := binding.Open(binding.Options{})
 	if err != nil {

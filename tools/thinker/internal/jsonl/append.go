@@ -55,3 +55,25 @@ func AppendFloat32(dst []byte, x float32) []byte {
 	}
 	return dst
 }
+
+// AppendFloat64s appends an array of numbers, each as [AppendFloat64] writes it.
+func AppendFloat64s(dst []byte, v []float64) []byte {
+	dst = append(dst, '[')
+	for i, x := range v {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = AppendFloat64(dst, x)
+	}
+	return append(dst, ']')
+}
+
+// AppendFloat64 appends the shortest decimal that gives x again, bit for bit, with a point or an exponent always. x must be finite.
+func AppendFloat64(dst []byte, x float64) []byte {
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, x, 'g', -1, 64)
+	if !bytes.ContainsAny(dst[start:], ".e") {
+		dst = append(dst, ".0"...)
+	}
+	return dst
+}

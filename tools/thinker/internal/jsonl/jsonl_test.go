@@ -179,6 +179,52 @@ func TestIDsErrors(t *testing.T) {
 	}
 }
 
+func TestFloats(t *testing.T) {
+	o, err := Parse([]byte(`{"x": [ 1, -0.5 ,1e-300,0 ], "e": [], "n": 2.5, "b": [1, 1e999], "s": ["1, 2"], "l": [1, [2]], "o": [{"a": 1}], "t": [true], "z": [null]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, err := o.Floats("x"); !slices.Equal(x, []float64{1, -0.5, 1e-300, 0}) || err != nil {
+		t.Errorf("Floats: %v, %v", x, err)
+	}
+	if x, err := o.Floats("e"); x == nil || len(x) != 0 || err != nil {
+		t.Errorf("Floats of nothing: %v, %v", x, err)
+	}
+	if x, err := o.Float("n"); x != 2.5 || err != nil {
+		t.Errorf("Float: %v, %v", x, err)
+	}
+	for key, want := range map[string]string{"b": "b[1] is 1e999, want a finite number", "s": `s[0] is "1, 2", want a number`, "l": "l[1] is [2], want", "o": `o[0] is {"a": 1}, want`,
+		"t": "t[0] is true", "z": "z[0] is null", "n": "n is 2.5, want an array of numbers", "absent": "absent is missing"} {
+		if _, err := o.Floats(key); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q in it", key, err, want)
+		}
+	}
+	if _, err := o.Float("x"); err == nil {
+		t.Error("an array is a number")
+	}
+}
+
+func TestAppendFloat64(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 20_000 {
+		x := math.Float64frombits(r.Uint64())
+		if i < 100 {
+			x = float64(i - 50)
+		}
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			continue
+		}
+		s := string(AppendFloat64(nil, x))
+		back, err := strconv.ParseFloat(s, 64)
+		if !json.Valid([]byte(s)) || !strings.ContainsAny(s, ".e") || err != nil || math.Float64bits(back) != math.Float64bits(x) {
+			t.Fatalf("%v is written %q, which is %v, %v", x, s, back, err)
+		}
+	}
+	if got := string(AppendFloat64s([]byte("x"), []float64{1, math.Copysign(0, -1)})) + string(AppendFloat64s(nil, nil)); got != "x[1.0, -0.0][]" {
+		t.Error(got)
+	}
+}
+
 func TestAppendFloat32(t *testing.T) {
 	check := func(x float32) {
 		t.Helper()
@@ -257,6 +303,12 @@ func FuzzParse(f *testing.F) {
 				var want []int32
 				if err := json.Unmarshal(raw, &want); err != nil || !slices.Equal(ids, want) {
 					t.Errorf("ids %v of %s, want %v, %v", ids, raw, want, err)
+				}
+			}
+			if x, err := o.Floats(key); err == nil {
+				var want []float64
+				if err := json.Unmarshal(raw, &want); err != nil || !slices.Equal(x, want) {
+					t.Errorf("floats %v of %s, want %v, %v", x, raw, want, err)
 				}
 			}
 			if s, err := o.Strings(key); err == nil {

@@ -172,6 +172,49 @@ func (o *Object) IDs(key string) ([]int32, error) {
 	}
 }
 
+// Float returns the number at key.
+func (o *Object) Float(key string) (float64, error) { return parseFloat(key, o.values[key]) }
+
+// Floats returns the array of numbers at key. It is not nil.
+func (o *Object) Floats(key string) ([]float64, error) {
+	v := o.values[key]
+	if len(v) == 0 || v[0] != '[' {
+		return nil, wrong(key, v, "an array of numbers")
+	}
+	// As in IDs.
+	x := make([]float64, 0, min(len(v)/8+1, 1<<16))
+	for i := 1; ; {
+		for v[i] == ' ' || v[i] == ',' || v[i] == '\t' || v[i] == '\r' || v[i] == '\n' {
+			i++
+		}
+		if v[i] == ']' {
+			return x, nil
+		}
+		end := i + bytes.IndexAny(v[i:], ", \t\r\n]")
+		if c := v[i]; c == '"' || c == '[' || c == '{' { // these may hold what ends a number
+			end = len(v) - 1
+		}
+		f, err := parseFloat(fmt.Sprintf("%s[%d]", key, len(x)), v[i:end])
+		if err != nil {
+			return nil, err
+		}
+		x = append(x, f)
+		i = end
+	}
+}
+
+// parseFloat reads a JSON number that a float64 holds.
+func parseFloat(key string, v []byte) (float64, error) {
+	if len(v) == 0 || v[0] != '-' && (v[0] < '0' || v[0] > '9') {
+		return 0, wrong(key, v, "a number")
+	}
+	f, err := strconv.ParseFloat(string(v), 64)
+	if err != nil {
+		return 0, wrong(key, v, "a finite number")
+	}
+	return f, nil
+}
+
 func wrong(key string, v []byte, want string) error {
 	if len(v) == 0 {
 		return fmt.Errorf("%s is missing, want %s", key, want)
