@@ -114,6 +114,18 @@ type scorer struct {
 // CheckCompletion returns the error that Score would end with when it comes to this completion: one that has no prompt, that is too
 // long for the context or the KV cache, or that holds ids that are out of range or forbidden by the ban.
 func (e *Engine) CheckCompletion(c Completion, s Scoring) error {
+	if err := e.checkIDs(c, s); err != nil {
+		return err
+	}
+	n := len(c.Prompt.IDs) + len(c.IDs)
+	if need := pagesFor(n - 1); need > e.cache.pages {
+		return fmt.Errorf("prompt and completion of %d tokens need %d pages of the KV cache, which has %d: raise CacheBytes", n, need, e.cache.pages)
+	}
+	return nil
+}
+
+// checkIDs is CheckCompletion but for the KV cache.
+func (e *Engine) checkIDs(c Completion, s Scoring) error {
 	if c.Prompt == nil || len(c.Prompt.IDs) == 0 {
 		return errors.New("the prompt is empty")
 	}
@@ -128,9 +140,6 @@ func (e *Engine) CheckCompletion(c Completion, s Scoring) error {
 	n := len(c.Prompt.IDs) + len(c.IDs)
 	if n > e.MaxContext() {
 		return fmt.Errorf("prompt and completion have %d tokens, the model's context is %d", n, e.MaxContext())
-	}
-	if need := pagesFor(n - 1); need > e.cache.pages {
-		return fmt.Errorf("prompt and completion of %d tokens need %d pages of the KV cache, which has %d: raise CacheBytes", n, need, e.cache.pages)
 	}
 	return nil
 }

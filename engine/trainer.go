@@ -220,7 +220,7 @@ func (t *Trainer) Gradients(ctx context.Context, batch []Sequence, policy Scorin
 		return err
 	}
 	for i, s := range batch {
-		if err := t.e.CheckCompletion(Completion(s), policy); err != nil {
+		if err := t.e.checkIDs(Completion(s), policy); err != nil {
 			return &PromptError{i, err}
 		}
 	}

@@ -140,23 +140,29 @@ func parseSequence(o *jsonl.Object, s *grpo.Settings, q *grpo.Sequence) (err err
 	if s.LossType == grpo.SFT {
 		return nil
 	}
+	q.Sample, err = parseSample(o)
+	return err
+}
+
+// parseSample reads what a sequence was worth: an advantage, or a reward and the group that it is compared in.
+func parseSample(o *jsonl.Object) (x grpo.Sample, err error) {
 	if o.Has("advantage") {
 		v, err := o.Float("advantage")
-		q.Advantage = &v
-		return err
+		x.Advantage = &v
+		return x, err
 	}
 	switch raw := o.Raw("reward"); {
 	case raw == nil:
-		return fmt.Errorf("neither advantage nor reward, but %s", o.Keys())
+		return x, fmt.Errorf("neither advantage nor reward, but %s", o.Keys())
 	case string(raw) == "null": // a judge that failed
-		q.Reward = math.NaN()
+		x.Reward = math.NaN()
 	default:
-		if q.Reward, err = o.Float("reward"); err != nil {
-			return err
+		if x.Reward, err = o.Float("reward"); err != nil {
+			return x, err
 		}
 	}
-	q.Group, err = groupKey(o)
-	return err
+	x.Group, err = groupKey(o)
+	return x, err
 }
 
 // groupKey is a name for the group's key, the same for equal keys: a string in quotes, or a number.
