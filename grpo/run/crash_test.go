@@ -343,6 +343,7 @@ func TestCrash(t *testing.T) {
 				if bad > 0 {
 					t.Errorf("%v: %d of %d crashes are bad: %v", p, bad, all, err)
 				}
+				t.Logf("%v: %d crashes at %d operations", p, all, len(s.log))
 				if all < len(s.log)*seeds {
 					t.Errorf("%v: %d crashes for %d operations", p, all, len(s.log))
 				}

@@ -611,3 +611,25 @@ func TestRetentionPassesOverDamage(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// A checkpoint that is replaced and may not be removed stays under another name,
+// under which it does not come back.
+func TestReplaceForeign(t *testing.T) {
+	m := newMemFS()
+	d := mustOpen(t, m, runDir, Options{Keep: 1})
+	mustSave(t, d, 1, 10)
+	if f, err := m.Create(runDir + "/step-10/note"); err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, d, 2, 10)
+	mustSave(t, d, 3, 20)
+	d.Close()
+	d = mustOpen(t, m, runDir, Options{Keep: 1})
+	got := listed(t, m, runDir)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "replaced-10-") || got[1] != "step-20" || loaded(t, d) != 3 {
+		t.Fatalf("there is %q", got)
+	}
+	if _, err := m.Stat(runDir + "/" + got[0] + "/note"); err != nil {
+		t.Error(err)
+	}
+}
