@@ -311,6 +311,8 @@ func crashes(s *scenario, p power, seeds int) (all, bad int, first error) {
 				}
 				if err == nil && !continued { // and the run goes on
 					continued = true
+					after = s.crash(n, keep)
+					after.settle()
 					next := &scenario{memFS: after, opts: s.opts}
 					next.open()
 					next.save(99, 1000)
