@@ -240,6 +240,7 @@ func scenarios() map[string]func(*scenario) {
 		"killed twice": func(s *scenario) {
 			s.open()
 			s.save(1, 10)
+			s.begin()
 			s.saveKilledAt(2, 20, "rename")
 			s.open()
 			s.load()
