@@ -240,6 +240,7 @@ func scenarios() map[string]func(*scenario) {
 		"killed twice": func(s *scenario) {
 			s.open()
 			s.save(1, 10)
+			s.begin()
 			s.saveKilledAt(2, 20, "rename")
 			s.open()
 			s.load()
@@ -311,6 +312,8 @@ func crashes(s *scenario, p power, seeds int) (all, bad int, first error) {
 				}
 				if err == nil && !continued { // and the run goes on
 					continued = true
+					after = s.crash(n, keep)
+					after.settle()
 					next := &scenario{memFS: after, opts: s.opts}
 					next.open()
 					next.save(99, 1000)
@@ -343,6 +346,7 @@ func TestCrash(t *testing.T) {
 				if bad > 0 {
 					t.Errorf("%v: %d of %d crashes are bad: %v", p, bad, all, err)
 				}
+				t.Logf("%v: %d crashes at %d operations", p, all, len(s.log))
 				if all < len(s.log)*seeds {
 					t.Errorf("%v: %d crashes for %d operations", p, all, len(s.log))
 				}

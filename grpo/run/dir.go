@@ -130,9 +130,10 @@ func (d *Dir) makeAll(dir string) error {
 // come the step, a dash and a random number.
 const (
 	stepPrefix  = "step-"
-	tmpPrefix   = ".tmp-"   // is being written
-	oldPrefix   = ".old-"   // gives way to another checkpoint of the same step
-	trashPrefix = ".trash-" // is being removed
+	tmpPrefix   = ".tmp-"     // is being written
+	oldPrefix   = ".old-"     // gives way to another checkpoint of the same step
+	trashPrefix = ".trash-"   // is being removed
+	keptPrefix  = "replaced-" // gave way, and holds what is not this program's to remove
 )
 
 func stepName(step int64) string { return stepPrefix + strconv.FormatInt(step, 10) }
@@ -171,23 +172,50 @@ func (d *Dir) tidy() error {
 		if !e.Type.IsDir() {
 			continue
 		}
-		if step, ok := parsePassing(e.Name, oldPrefix); ok {
+		step, old := parsePassing(e.Name, oldPrefix)
+		_, tmp := parsePassing(e.Name, tmpPrefix)
+		_, trash := parsePassing(e.Name, trashPrefix)
+		if !old && !tmp && !trash {
+			continue
+		}
+		ours, err := d.ours(e.Name)
+		if err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		// The marker is the first file to come and the last to go. A folder
+		// without files has nothing to lose.
+		if !ours {
+			if inside, err := d.fs.List(d.join(e.Name)); err != nil || len(inside) > 0 || old {
+				d.log.Warn("run: a folder without this program's marker stays", "path", d.join(e.Name))
+				continue
+			}
+		}
+		if old {
 			switch _, err := d.fs.Stat(d.join(stepName(step))); {
 			case err == nil:
-				if why := d.foreign(e.Name); why != nil {
-					d.log.Warn("run: a checkpoint that was replaced stays", "path", d.join(e.Name), "reason", why)
+				// Under the old name it must be whole, or it would not be known as
+				// removable when the removal is cut off. Nor may it stay under that
+				// name, or it would come back when its successor is removed.
+				why := d.foreign(e.Name)
+				if unreadable(why) {
+					d.log.Warn("run: a checkpoint that was replaced is not removed yet", "path", d.join(e.Name), "reason", why)
 					continue
 				}
-				// Under this name it must be whole, or it would not be known as
-				// removable when the removal is cut off.
 				away := passingName(trashPrefix, step)
+				if why != nil {
+					away = passingName(keptPrefix, step)
+				}
 				if err := d.fs.Rename(d.join(e.Name), d.join(away)); err != nil {
 					return fmt.Errorf("run: %w", err)
 				}
-				replaced = append(replaced, away)
+				if why != nil {
+					d.log.Warn("run: a checkpoint that was replaced is not removed", "path", d.join(away), "reason", why)
+				} else {
+					replaced = append(replaced, away)
+				}
 			case !errors.Is(err, fs.ErrNotExist):
 				return fmt.Errorf("run: %w", err)
-			case d.ours(e.Name):
+			default:
 				d.log.Warn("run: putting back a checkpoint that was to be replaced", "step", step)
 				if err := d.fs.Rename(d.join(e.Name), d.join(stepName(step))); err != nil {
 					return fmt.Errorf("run: %w", err)
@@ -197,19 +225,6 @@ func (d *Dir) tidy() error {
 				}
 			}
 			continue
-		}
-		_, tmp := parsePassing(e.Name, tmpPrefix)
-		_, trash := parsePassing(e.Name, trashPrefix)
-		if !tmp && !trash {
-			continue
-		}
-		// The marker is the first file to come and the last to go. A folder
-		// without files has nothing to lose.
-		if !d.ours(e.Name) {
-			if inside, err := d.fs.List(d.join(e.Name)); err != nil || len(inside) > 0 {
-				d.log.Warn("run: a folder without this program's marker stays", "path", d.join(e.Name))
-				continue
-			}
 		}
 		stale = append(stale, e.Name)
 	}
@@ -228,15 +243,26 @@ func (d *Dir) tidy() error {
 }
 
 // ours tells whether a folder of the run directory has the marker.
-func (d *Dir) ours(name string) bool {
+func (d *Dir) ours(name string) (bool, error) {
 	info, err := d.fs.Stat(d.join(name, markerName))
-	return err == nil && info.Type.IsRegular()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && info.Type.IsRegular(), err
+}
+
+// unreadable tells whether an error comes from the disk, and so says nothing of
+// what is on it.
+func unreadable(err error) bool {
+	return errors.As(err, new(*fs.PathError)) && !errors.Is(err, fs.ErrNotExist)
 }
 
 // foreign returns why a checkpoint may not be removed: it is not this program's,
 // or somebody put something into it.
 func (d *Dir) foreign(name string) error {
-	if !d.ours(name) {
+	if ours, err := d.ours(name); err != nil {
+		return err
+	} else if !ours {
 		return errors.New("it has no marker of this program")
 	}
 	m, err := d.manifest(name)
@@ -314,7 +340,10 @@ func (d *Dir) removeAll(name string) error {
 
 // Steps returns the steps of the checkpoints that are there, in ascending order,
 // whether they are valid or not.
-func (d *Dir) Steps() ([]int64, error) {
+func (d *Dir) Steps() ([]int64, error) { return d.steps(func(string) {}) }
+
+// steps calls ignored with folders that are named like checkpoints and are none.
+func (d *Dir) steps(ignored func(name string)) ([]int64, error) {
 	entries, err := d.fs.List(d.dir)
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
@@ -328,9 +357,13 @@ func (d *Dir) Steps() ([]int64, error) {
 		}
 		// A folder that has lost one of the two is a damaged checkpoint. One
 		// that never had either is somebody else's.
-		if !d.ours(e.Name) {
+		ours, err := d.ours(e.Name)
+		if err != nil {
+			return nil, fmt.Errorf("run: %w", err)
+		}
+		if !ours {
 			if _, err := d.fs.Stat(d.join(e.Name, manifestName)); errors.Is(err, fs.ErrNotExist) {
-				d.log.Warn("run: a folder that is no checkpoint of this program is ignored", "path", d.join(e.Name))
+				ignored(e.Name)
 				continue
 			}
 		}

@@ -81,7 +81,9 @@ func (d *Dir) Load(ctx context.Context) (*Checkpoint, error) {
 	if err := d.usable(); err != nil {
 		return nil, err
 	}
-	steps, err := d.Steps()
+	steps, err := d.steps(func(name string) {
+		d.log.Warn("run: a folder that is no checkpoint of this program is ignored", "path", d.join(name))
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ const (
 	markerName   = ".thinker-checkpoint" // who has it may be removed
 	markerText   = "A checkpoint of a Thinker training run. Folders with this file may be removed by the run's retention.\n"
 
-	maxManifest = 64 << 20 // bytes
+	maxManifest = 16 << 20 // bytes
 	maxName     = 255      // bytes of one element of a file's name
 	maxPath     = 1024     // bytes of a file's name
 )

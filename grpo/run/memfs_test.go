@@ -16,7 +16,7 @@ import (
 // A memFS is a file system in memory that keeps a log of what was done to it and
 // what of it was flushed, and so can say what a crash would leave.
 type memFS struct {
-	base, img image // before the log, after it
+	base, img image // before the log (nil after crash, until settle), after it
 	log       []op
 	next      int
 	locked    map[string]bool
@@ -107,11 +107,13 @@ func (m image) apply(o *op) {
 const root = 1
 
 func newMemFS() *memFS {
-	return fromImage(image{root: &node{entries: make(map[string]int)}}, root+1)
+	m := fromImage(image{root: &node{entries: make(map[string]int)}}, root+1)
+	m.settle()
+	return m
 }
 
 func fromImage(img image, next int) *memFS {
-	return &memFS{base: img, img: img.clone(), next: next, locked: make(map[string]bool), free: -1, chunk: 512}
+	return &memFS{img: img, next: next, locked: make(map[string]bool), free: -1, chunk: 512}
 }
 
 // settle forgets the log: all of it is on the disk.

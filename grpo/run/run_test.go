@@ -611,3 +611,78 @@ func TestRetentionPassesOverDamage(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// A checkpoint that is replaced and may not be removed stays under another name,
+// under which it does not come back.
+func TestReplaceForeign(t *testing.T) {
+	m := newMemFS()
+	d := mustOpen(t, m, runDir, Options{Keep: 1})
+	mustSave(t, d, 1, 10)
+	if f, err := m.Create(runDir + "/step-10/note"); err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, d, 2, 10)
+	mustSave(t, d, 3, 20)
+	d.Close()
+	d = mustOpen(t, m, runDir, Options{Keep: 1})
+	got := listed(t, m, runDir)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "replaced-10-") || got[1] != "step-20" || loaded(t, d) != 3 {
+		t.Fatalf("there is %q", got)
+	}
+	if _, err := m.Stat(runDir + "/" + got[0] + "/note"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A disk that fails while a run is opened is not taken for an empty one, also
+// where a checkpoint waits under another name for its successor.
+func TestFaultWhenOpening(t *testing.T) {
+	for _, pending := range []string{"", "rename", "remove"} {
+		fired := true
+		for n := 0; fired; n++ {
+			m := newMemFS()
+			d := mustOpen(t, m, runDir, Options{Keep: 1})
+			mustSave(t, d, 1, 10)
+			if pending != "" { // the process ends while it replaces the checkpoint
+				dead := false
+				m.fault = func(call, name string, _ []byte) error {
+					if dead = dead || call == pending && !strings.Contains(name, "step-10"); dead {
+						return syscall.EIO
+					}
+					return nil
+				}
+				d.Save(t.Context(), metaOf(2, 10), filesOf(m, 2)...)
+			}
+			d.Close()
+			want := map[string]int{"": 1, "rename": 1, "remove": 2}[pending]
+			fired = false
+			calls := 0
+			m.fault = func(string, string, []byte) error {
+				if calls++; calls-1 == n {
+					fired = true
+					return syscall.EIO
+				}
+				return nil
+			}
+			d, err := Open(m, runDir, quiet(Options{Keep: 1}))
+			if err == nil {
+				var c *Checkpoint
+				if c, err = d.Load(t.Context()); err == nil {
+					m.fault = nil
+					if id, err := identify(c); id != want || err != nil {
+						t.Fatalf("%q, call %d: save %d, %v", pending, n, id, err)
+					}
+				}
+				d.Close()
+			}
+			if errors.Is(err, ErrNone) || err == nil && !fired && n == 0 {
+				t.Fatalf("%q, call %d: %v", pending, n, err)
+			}
+			m.fault = nil
+			d = mustOpen(t, m, runDir, Options{Keep: 1})
+			if got := listed(t, m, runDir); loaded(t, d) != want || !slices.Equal(got, []string{"step-10"}) {
+				t.Fatalf("%q, call %d: there is %q", pending, n, got)
+			}
+		}
+	}
+}

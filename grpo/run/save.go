@@ -115,11 +115,18 @@ func (s *saver) check(files []File) error {
 				s.dir, step, s.m.Step)
 		}
 	}
-	switch _, err := s.fs.Stat(s.join(s.final)); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	if _, err := s.fs.Stat(s.join(s.final)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("run: %w", err)
-	case !slices.Contains(steps, s.m.Step) || !s.ours(s.final):
+	}
+	ours := false
+	if slices.Contains(steps, s.m.Step) {
+		if ours, err = s.ours(s.final); err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+	}
+	if !ours {
 		return fmt.Errorf("run: %s is in the way: this program did not make it", s.join(s.final))
 	}
 	return nil
