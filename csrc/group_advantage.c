@@ -59,22 +59,23 @@ static uint32_t sort(slots *l, uint32_t *list, int64_t n)
 typedef struct moments {
     double mean, std;
     int64_t n;
-    int equal;  // all rewards are the same number
 } moments;
 
-// moments_of a sorted list. Rewards that are all equal have that very number as mean, and no deviation: not what rounding leaves of one.
+// moments_of a sorted list. Rewards that are all equal have that very number as mean, and no deviation: not what rounding leaves of
+// them. So their advantages are 0 exactly.
 static moments moments_of(const slots *l, uint32_t list)
 {
-    moments m = {.equal = 1};
+    moments m = {0};
     double sum = 0, squares = 0;
+    int equal = 1;
     for (uint32_t i = list; i != NONE; i = next_of(l, i)) {
         sum += l->rewards[i];
-        m.equal &= l->rewards[i] == l->rewards[list];
+        equal &= l->rewards[i] == l->rewards[list];
         m.n++;
     }
     if (m.n == 0) return m;
-    if (m.equal) {
-        m.mean = l->rewards[list];
+    if (equal) {
+        m.mean = l->rewards[list] + 0.0;  // of -0 and 0 it is 0, whichever comes first
         return m;
     }
     m.mean = sum / (double)m.n;
@@ -159,7 +160,7 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
         for (uint32_t j = list; j != NONE;) {
             uint32_t next = next_of(&l, j);
             // A deviation too small for a square in double counts as none.
-            double v = m.equal || divisor == 0 ? 0 : (rewards[j] - m.mean) / divisor;
+            double v = divisor == 0 ? 0 : (rewards[j] - m.mean) / divisor;
             advantages[j] = isnan(v) ? NAN : v;  // never the tag
             j = next;
         }
