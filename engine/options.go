@@ -126,7 +126,7 @@ type Sampling struct {
 	FirstPrompt uint32
 
 	// OnToken, when set, streams: it is called with every id as it is drawn, on the goroutine that ranges over the samples.
-	OnToken func(Token)
+	OnToken func(Token) `json:"-"`
 }
 
 // DefaultMaxTokens is the length limit of a completion when none is given.

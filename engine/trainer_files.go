@@ -186,3 +186,11 @@ func (t *Trainer) LoadState(path string) error {
 	t.step = step
 	return nil
 }
+
+// SavedBytes is about what SaveModel and SaveState write.
+func (t *Trainer) SavedBytes() (model, state int64) {
+	for _, l := range t.learners {
+		state += 3 * 4 * int64(l.n*l.k)
+	}
+	return 4 * checkpoint.Parameters(t.e.cfg), state
+}

@@ -18,8 +18,9 @@ import (
 
 // A Completion is one sample of a step.
 type Completion struct {
-	Prompt int // index of the prompt in the step
-	Sample int // index in the prompt's group
+	Prompt int    // index of the prompt in the step
+	ID     string // of the example, "" for none
+	Sample int    // index in the prompt's group
 	Text   string
 	// Rewards are by name, NaN for one that failed.
 	Rewards      map[string]float64
@@ -162,8 +163,11 @@ func (l *Log) Completions(step int64, samples []Completion) error {
 	b := l.buf[:0]
 	for i := range samples {
 		c := &samples[i]
-		b = fmt.Appendf(b, `{"step":%d,"prompt":%d,"sample":%d,"text":`, step, c.Prompt, c.Sample)
-		b = append(appendString(b, c.Text), `,"rewards":{`...)
+		b = fmt.Appendf(b, `{"step":%d,"prompt":%d,"sample":%d`, step, c.Prompt, c.Sample)
+		if c.ID != "" {
+			b = appendString(append(b, `,"id":`...), c.ID)
+		}
+		b = append(appendString(append(b, `,"text":`...), c.Text), `,"rewards":{`...)
 		// The first of the rewards has a comma before it, too.
 		if n := len(b); len(c.Rewards) > 0 {
 			b = appendFloats(b, c.Rewards)

@@ -1,0 +1,43 @@
+package grpo
+
+import (
+	"context"
+
+	"github.com/thinker-vl/thinker/engine"
+)
+
+// An Example is a prompt of a data set. Its completions are a group.
+type Example struct {
+	ID     string // of the example, for logs and errors
+	Prompt *engine.Prompt
+	Record any // what rewards need: the answer, the question, ...
+}
+
+// Prompts is a data set to learn from, or to be evaluated on. Example is called for one number at a time, and again in later epochs; it
+// loads the pictures.
+type Prompts interface {
+	Len() int
+	Example(i int) (*Example, error)
+}
+
+// A Demonstration is a prompt with the completion to imitate, and the id that ends it.
+type Demonstration struct {
+	ID     string
+	Prompt *engine.Prompt
+	IDs    []int32
+}
+
+// Demonstrations is a data set for supervised fine-tuning.
+type Demonstrations interface {
+	Len() int
+	Demonstration(i int) (*Demonstration, error)
+}
+
+// A Reward scores the samples of one example: one number a sample, NaN for one that it cannot score (a judge that is down). A sample
+// whose rewards are all NaN is masked: it teaches nothing, is left out of its group's mean, and is counted. So are those of an example
+// whose Score fails or panics. Weighted rewards add up.
+type Reward struct {
+	Name   string
+	Weight float64
+	Score  func(ctx context.Context, e *Example, samples []*engine.Sample) ([]float64, error)
+}

@@ -1,0 +1,129 @@
+package grpo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/thinker-vl/thinker/engine"
+)
+
+// SFTConfig says how a policy is fine-tuned on demonstrations. Its settings have loss type sft.
+type SFTConfig struct {
+	Settings
+
+	Seed       uint64
+	InOrder    bool // the data in its own order, not shuffled
+	Updates    int  // optimizer steps in all; 0: as many as Epochs need
+	Epochs     int  // passes over the data where Updates is 0; 0: one
+	Sequences  int  // of an optimizer step
+	MaxSkipped int  // updates in a row whose gradient is not finite that end the run; 0: 5
+}
+
+// An SFTRun is a run of supervised fine-tuning: the mean negative log-likelihood of the demonstrations' completions, on the path that
+// GRPO learns on. What the prompt says is not learned.
+type SFTRun struct {
+	Config  SFTConfig
+	Keeping Keeping // Every counts updates
+
+	Policy  *engine.Engine
+	Trainer *engine.Trainer // of Policy
+	Math    Math
+
+	Data Demonstrations
+
+	// Progress, when set, is called after every update.
+	Progress func(Progress)
+}
+
+func (c *SFTConfig) check(data int) error {
+	if err := c.Settings.Check(); err != nil {
+		return err
+	}
+	switch {
+	case data == 0:
+		return errors.New("grpo: the data set is empty")
+	case c.LossType != SFT:
+		return &SettingsError{Key: "loss_type", Err: fmt.Errorf("%s: want sft", c.LossType)}
+	case c.Sequences < 1 || c.Updates < 0 || c.Epochs < 0:
+		return fmt.Errorf("grpo: Sequences %d, Updates %d, Epochs %d: want 1 or more sequences a step, and no negative numbers", c.Sequences, c.Updates, c.Epochs)
+	}
+	return nil
+}
+
+func (c *SFTConfig) updates(data int) int64 {
+	if c.Updates > 0 {
+		return int64(c.Updates)
+	}
+	return int64((data*max(c.Epochs, 1) + c.Sequences - 1) / c.Sequences)
+}
+
+// Train runs to the end, as [Run.Train] does.
+func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
+	c := &r.Config
+	if err := c.check(r.Data.Len()); err != nil {
+		return err
+	}
+	if r.Keeping.Log == nil {
+		r.Keeping.Log = slog.Default()
+	}
+	j, err := openJournal(ctx, r.Keeping, r.Policy, r.Trainer, r.Config, State{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.close()) }()
+	updates := c.updates(r.Data.Len())
+	order := order{n: r.Data.Len(), seed: c.Seed, shuffle: !c.InOrder}
+	started, begun := time.Now(), j.State.Update
+	for j.State.Step < updates {
+		clock := time.Now()
+		cursor := j.State.Cursor
+		var batch []Episode
+		for _, i := range order.take(&cursor, c.Sequences) {
+			d, err := r.Data.Demonstration(i)
+			if err != nil {
+				return fmt.Errorf("grpo: demonstration %d: %w", i, err)
+			}
+			batch = append(batch, Episode{Prompt: d.Prompt, IDs: d.IDs})
+		}
+		u, err := c.Settings.Update(ctx, Policy{r.Trainer, r.Math}, batch, c.LearningRateAt(int(j.State.Update), int(updates)))
+		if err != nil {
+			return err
+		}
+		j.State.Cursor = cursor
+		j.State.Update++
+		j.State.Step++
+		for i := range batch {
+			j.State.Tokens += int64(len(batch[i].Prompt.IDs) + len(batch[i].IDs))
+		}
+		if u.NonFinite == nil {
+			j.State.InARow = 0
+		} else if err := j.skip(&c.Settings, batch, u.NonFinite, c.MaxSkipped); err != nil {
+			return err
+		}
+		m := map[string]float64{"loss": u.Loss, "grad_norm": u.GradNorm, "learning_rate": u.LearningRate, "num_tokens": float64(j.State.Tokens),
+			"epoch": float64(cursor.Epoch) + float64(cursor.Next)/float64(order.n), "skipped_updates": float64(j.State.Skipped)}
+		if u.Entropy != nil {
+			m["entropy"] = *u.Entropy
+		}
+		if err := j.log.Step(j.State.Update, m, map[string]float64{"time/learn": time.Since(clock).Seconds()}); err != nil {
+			return err
+		}
+		if r.Progress != nil {
+			left := time.Duration(float64(time.Since(started)) / float64(j.State.Update-begun) * float64(updates-j.State.Update))
+			r.Progress(Progress{j.State.Step, updates, j.State.Update, updates, m, left})
+		}
+		stopped, last := stop.Err() != nil, j.State.Step == updates
+		if every := int64(r.Keeping.Every); stopped || last || every > 0 && j.State.Step%every == 0 {
+			if err := j.save(ctx, nil); err != nil {
+				return err
+			}
+		}
+		if stopped && !last {
+			return ErrStopped
+		}
+	}
+	return nil
+}

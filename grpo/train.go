@@ -1,0 +1,381 @@
+package grpo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/thinker-vl/thinker/engine"
+)
+
+// Config says how a policy is trained. What a run computes is a function of it, the data, the rewards and the engine's checkpoint.
+type Config struct {
+	Settings
+
+	Seed            uint64
+	InOrder         bool // the data in its own order, not shuffled
+	Rollouts        int  // rollouts in all; 0: as many as Epochs need
+	Epochs          int  // passes over the data where Rollouts is 0; 0: one
+	Prompts         int  // of a rollout
+	Group           int  // samples of a prompt (num_generations)
+	UpdateSequences int  // sequences of an optimizer step, a multiple of Group; 0: the whole rollout
+	Iterations      int  // passes over a rollout's sequences (num_iterations); 0: one
+
+	// Sampling says how completions are drawn: MaxTokens, TopP, TopK, MinP, Stop. Temperature and Ban are those of the settings, N is
+	// Group.
+	Sampling engine.Sampling
+
+	MaxSkipped int // updates in a row whose gradient is not finite that end the run; 0: 5
+
+	Evaluation Evaluation
+}
+
+// An Evaluation is rollouts over held-out prompts that nothing is learned from.
+type Evaluation struct {
+	Every       int     // rollouts; 0: only at the end
+	AtStart     bool    // before anything is learned, too
+	N           int     // samples a prompt; 0: one
+	Temperature float64 // 0: greedy
+	MaxTokens   int     // 0: those of the training
+}
+
+// A Run is a GRPO training run.
+type Run struct {
+	Config  Config
+	Keeping Keeping
+
+	Policy    *engine.Engine  // samples
+	Trainer   *engine.Trainer // of Policy
+	Reference *engine.Engine  // frozen; nil where Beta is 0
+	Math      Math
+
+	Prompts Prompts
+	Held    Prompts // for Evaluation; nil: none
+	Rewards []Reward
+
+	// Progress, when set, is called after every update.
+	Progress func(Progress)
+}
+
+// Progress is where a run stands.
+type Progress struct {
+	Rollout, Rollouts int64 // the one under way, from 1
+	Update, Updates   int64
+	Metrics           map[string]float64
+	Left              time.Duration // at the pace so far
+}
+
+// ErrStopped is returned by a run that was told to stop: it is saved, and goes on when it is run again.
+var ErrStopped = errors.New("grpo: stopped and saved; run again to go on")
+
+func (c *Config) check(data int) error {
+	bad := func(name string, v any, want string) error {
+		return &SettingsError{Key: name, Err: fmt.Errorf("%v: want %s", v, want)}
+	}
+	if err := c.Settings.Check(); err != nil {
+		return err
+	}
+	switch {
+	case data == 0:
+		return errors.New("grpo: the data set is empty")
+	case c.LossType == SFT:
+		return bad("loss_type", c.LossType, "a loss for rewards; supervised fine-tuning is an SFTRun")
+	case c.Rollouts < 0:
+		return bad("Rollouts", c.Rollouts, "0 (by epochs) or more")
+	case c.Epochs < 0:
+		return bad("Epochs", c.Epochs, "0 (one) or more")
+	case c.Prompts < 1:
+		return bad("Prompts", c.Prompts, "1 or more prompts a rollout")
+	case c.Group < 2 && !c.lone():
+		return bad("Group", c.Group, "2 or more samples a prompt")
+	case c.Group < 1:
+		return bad("Group", c.Group, "1 or more samples a prompt")
+	case c.UpdateSequences < 0 || c.UpdateSequences%c.Group != 0:
+		return bad("UpdateSequences", c.UpdateSequences, fmt.Sprintf("0 (the whole rollout) or a multiple of the group, %d", c.Group))
+	case c.Iterations < 0:
+		return bad("Iterations", c.Iterations, "0 (one) or more")
+	case c.Evaluation.Every < 0 || c.Evaluation.N < 0 || !(c.Evaluation.Temperature >= 0):
+		return bad("Evaluation", c.Evaluation, "no negative numbers")
+	}
+	return nil
+}
+
+// rollouts is how many a run makes.
+func (c *Config) rollouts(data int) int64 {
+	if c.Rollouts > 0 {
+		return int64(c.Rollouts)
+	}
+	return int64((data*max(c.Epochs, 1) + c.Prompts - 1) / c.Prompts)
+}
+
+// updatesOf is how many optimizer steps a rollout gives.
+func (c *Config) updatesOf() int64 {
+	sequences := c.Prompts * c.Group
+	size := c.UpdateSequences
+	if size == 0 {
+		size = sequences
+	}
+	return int64(max(c.Iterations, 1) * ((sequences + size - 1) / size))
+}
+
+// sampling is what a rollout draws by.
+func (c *Config) sampling(rollout int64) engine.Sampling {
+	s := c.Sampling
+	s.N, s.Temperature, s.Ban, s.Seed, s.Step = c.Group, c.Temperature, c.Ban, c.Seed, uint32(rollout)
+	if s.MaxTokens == 0 {
+		s.MaxTokens = c.MaxCompletionLength
+	}
+	return s
+}
+
+// A trainer is a run under way.
+type trainer struct {
+	*Run
+	*journal
+	order    order
+	rollouts int64
+	started  time.Time
+	begun    int64 // updates when it started
+}
+
+// Train runs to the end, from the newest checkpoint of the run's folder if it has one. When stop is cancelled it finishes the rollout under
+// way, saves, and returns [ErrStopped]; when ctx is, it ends at once. A run that was killed anywhere and is run again ends in the same
+// bytes: weights, optimizer state and metrics.jsonl.
+func (r *Run) Train(ctx, stop context.Context) (err error) {
+	if err := r.Config.check(r.Prompts.Len()); err != nil {
+		return err
+	}
+	switch {
+	case len(r.Rewards) == 0:
+		return errors.New("grpo: no rewards")
+	case r.Config.Beta > 0 && r.Reference == nil:
+		return fmt.Errorf("grpo: beta is %v, and there is no reference policy", r.Config.Beta)
+	}
+	if r.Keeping.Log == nil {
+		r.Keeping.Log = slog.Default()
+	}
+	start := State{KL: r.Config.KLController()}
+	j, err := openJournal(ctx, r.Keeping, r.Policy, r.Trainer, r.Config, start)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.close()) }()
+	t := &trainer{Run: r, journal: j, rollouts: r.Config.rollouts(r.Prompts.Len()), started: time.Now(), begun: j.State.Update,
+		order: order{n: r.Prompts.Len(), seed: r.Config.Seed, shuffle: !r.Config.InOrder}}
+	if ev := r.Config.Evaluation; ev.AtStart && r.Held != nil && t.log.LastStep() < 0 {
+		m, err := t.evaluate(ctx, 0)
+		if err != nil {
+			return err
+		}
+		if err := t.log.Step(0, m, nil); err != nil {
+			return err
+		}
+	}
+	for t.State.Step < t.rollouts {
+		score, err := t.rollout(ctx)
+		if err != nil {
+			return err
+		}
+		stopped := stop.Err() != nil
+		last := t.State.Step == t.rollouts
+		if every := int64(r.Keeping.Every); stopped || last || every > 0 && t.State.Step%every == 0 {
+			if err := t.save(ctx, score); err != nil {
+				return err
+			}
+		}
+		if stopped && !last {
+			return ErrStopped
+		}
+	}
+	return nil
+}
+
+// rollout samples, scores and learns once. It returns the evaluation's reward where there was one.
+func (t *trainer) rollout(ctx context.Context) (*float64, error) {
+	c := &t.Config
+	clock := time.Now()
+	cursor := t.State.Cursor
+	var examples []*Example
+	for _, i := range t.order.take(&cursor, c.Prompts) {
+		x, err := t.Prompts.Example(i)
+		if err != nil {
+			return nil, fmt.Errorf("grpo: example %d: %w", i, err)
+		}
+		examples = append(examples, x)
+	}
+	rolled, err := roll(ctx, t.Policy, examples, c.sampling(t.State.Step), t.Rewards)
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range rolled.failures {
+		t.keeping.Log.Warn("grpo: a reward failed; its samples are masked", "error", err)
+	}
+	sampled := time.Since(clock)
+
+	clock = time.Now()
+	groups, advantages, err := t.episodes(ctx, rolled)
+	if err != nil {
+		return nil, err
+	}
+	s := c.Settings
+	s.Beta = t.State.KL.Coef
+	common := rolled.metrics(t.Rewards)
+	common["epoch"] = float64(cursor.Epoch) + float64(cursor.Next)/float64(t.order.n)
+	size := c.UpdateSequences / c.Group
+	if size == 0 {
+		size = len(groups)
+	}
+	total := int(c.updatesOf() * t.rollouts)
+	var kl *float64
+	var lines []map[string]float64
+	first := t.State.Update
+	for range max(c.Iterations, 1) {
+		for at := 0; at < len(groups); at += size {
+			var batch []Episode
+			for _, g := range groups[at:min(at+size, len(groups))] {
+				batch = append(batch, g...)
+			}
+			u, err := s.Update(ctx, Policy{t.Trainer, t.Math}, batch, s.LearningRateAt(int(t.State.Update), total))
+			if err != nil {
+				return nil, err
+			}
+			t.State.Update++
+			for i := range batch {
+				t.State.Tokens += int64(len(batch[i].Prompt.IDs) + len(batch[i].IDs))
+			}
+			if u.NonFinite == nil {
+				t.State.InARow = 0
+			} else if err := t.skip(&s, batch, u.NonFinite, c.MaxSkipped); err != nil {
+				return nil, err
+			}
+			kl = u.KL
+			m := t.updateMetrics(u, &s)
+			for k, v := range common {
+				m[k] = v
+			}
+			lines = append(lines, m)
+			if t.Progress != nil {
+				done := t.State.Update - t.begun
+				left := time.Duration(float64(time.Since(t.started)) / float64(done) * float64(int64(total)-t.State.Update))
+				t.Progress(Progress{t.State.Step + 1, t.rollouts, t.State.Update, int64(total), m, left})
+			}
+		}
+	}
+	if kl != nil {
+		t.State.KL.Update(*kl, c.Prompts*c.Group)
+	}
+	t.State.Cursor = cursor
+	t.State.Step++
+
+	var score *float64
+	if ev := c.Evaluation; t.Held != nil && (t.State.Step == t.rollouts || ev.Every > 0 && t.State.Step%int64(ev.Every) == 0) {
+		m, err := t.evaluate(ctx, t.State.Step)
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range m {
+			lines[len(lines)-1][k] = v
+		}
+		if v, ok := m["eval_reward"]; ok && !math.IsNaN(v) {
+			score = &v
+		}
+	}
+	timing := map[string]float64{"time/rollout": sampled.Seconds(), "time/learn": time.Since(clock).Seconds()}
+	for i, m := range lines {
+		if err := t.log.Step(first+1+int64(i), m, timing); err != nil {
+			return nil, err
+		}
+	}
+	return score, t.log.Completions(t.State.Update, rolled.completions(t.Rewards, advantages))
+}
+
+// episodes gives the samples of a rollout their advantages and the reference's log-probs, group by group.
+func (t *trainer) episodes(ctx context.Context, r *rollout) (groups [][]Episode, advantages [][]float64, err error) {
+	var samples []Sample
+	var completions []engine.Completion
+	for i := range r.samples {
+		for j, s := range r.samples[i] {
+			samples = append(samples, Sample{Reward: r.rewards[i][j], Group: fmt.Sprint(i)})
+			completions = append(completions, engine.Completion{Prompt: r.examples[i].Prompt, IDs: s.IDs})
+		}
+	}
+	a, err := t.Config.Advantages(t.Math, samples)
+	if err != nil {
+		return nil, nil, err
+	}
+	reference := make([][]float32, len(samples))
+	if t.Config.Beta > 0 {
+		scoring := engine.Scoring{Temperature: t.Config.Temperature, Ban: t.Config.Ban}
+		for x, err := range t.Reference.Score(ctx, engine.Completions(completions...), scoring) {
+			if err != nil {
+				return nil, nil, err
+			}
+			reference[x.Completion] = x.LogProbs
+		}
+	}
+	k := 0
+	for i := range r.samples {
+		var group []Episode
+		var values []float64
+		for _, s := range r.samples[i] {
+			v := a.Values[k]
+			group = append(group, Episode{Sample: Sample{Advantage: &v}, Prompt: r.examples[i].Prompt, IDs: s.IDs, OldLogProbs: s.LogProbs,
+				RefLogProbs: reference[k], Truncated: s.FinishReason == engine.FinishLength})
+			values = append(values, v)
+			k++
+		}
+		groups, advantages = append(groups, group), append(advantages, values)
+	}
+	return groups, advantages, nil
+}
+
+// updateMetrics are an update's, by TRL's names.
+func (t *trainer) updateMetrics(u *Update, s *Settings) map[string]float64 {
+	m := map[string]float64{
+		"loss": u.Loss, "grad_norm": u.GradNorm, "learning_rate": u.LearningRate, "num_tokens": float64(t.State.Tokens),
+		"clip_ratio/low_mean": u.ClipLow, "clip_ratio/high_mean": u.ClipHigh, "clip_ratio/region_mean": u.ClipRegion,
+		"sampling/sampling_logp_difference/mean": u.Stats.MeanDiff, "sampling/sampling_logp_difference/max": u.Stats.MaxDiff,
+		"sampling/importance_sampling_ratio/min": u.Stats.MinRatio, "sampling/importance_sampling_ratio/max": u.Stats.MaxRatio,
+		"sampling/same_bits": float64(u.Stats.Same) / float64(max(u.Stats.Tokens, 1)), "skipped_updates": float64(t.State.Skipped),
+	}
+	if u.KL != nil {
+		m["kl"], m["kl_coef"] = *u.KL, s.Beta
+	}
+	if u.Entropy != nil {
+		m["entropy"] = *u.Entropy
+	}
+	return m
+}
+
+// evaluate samples the held-out prompts and scores them; its random numbers are of their own kind.
+func (t *trainer) evaluate(ctx context.Context, step int64) (map[string]float64, error) {
+	ev := t.Config.Evaluation
+	var examples []*Example
+	for i := range t.Held.Len() {
+		x, err := t.Held.Example(i)
+		if err != nil {
+			return nil, fmt.Errorf("grpo: held-out example %d: %w", i, err)
+		}
+		examples = append(examples, x)
+	}
+	s := t.Config.sampling(step)
+	s.N, s.Temperature, s.Seed = max(ev.N, 1), ev.Temperature, t.Config.Seed^evaluationSeed
+	if ev.MaxTokens > 0 {
+		s.MaxTokens = ev.MaxTokens
+	}
+	r, err := roll(ctx, t.Policy, examples, s, t.Rewards)
+	if err != nil {
+		return nil, err
+	}
+	m := map[string]float64{}
+	for k, v := range r.metrics(t.Rewards) {
+		m["eval_"+k] = v
+	}
+	return m, nil
+}
+
+// evaluationSeed tells the random numbers of evaluations from those of rollouts.
+const evaluationSeed = 0x6576616c75617465
