@@ -59,7 +59,8 @@ static void run_dz(void *arg, int64_t job, int thread)
     const tk_part p = tk_cut_part(&r->logits, job);
     const uint32_t *ban = TK_PTR(const uint32_t, a->ban);
     float *z = r->dz + p.row * DZ_STRIDE + p.col;
-    k->logits[tk_dtype_index(a->dtype)](batch_x(r, p.row, 0), p.rows, a->ldx, a->k, chunk_weight(r, p.col), tk_ceil_div(p.cols, TK_PANEL), z, DZ_STRIDE);
+    k->logits[tk_dtype_index(a->dtype)](batch_x(r, p.row, 0), p.rows, a->ldx, a->k, chunk_weight(r, p.col), tk_ceil_div(p.cols, TK_PANEL), z,
+                                        DZ_STRIDE);
     const int64_t col = r->col0 + p.col;
     tk_vocab_chunk c = {.logits = z, .ban = ban ? ban + col / 32 : NULL, .width = p.cols, .scale = a->inv_temperature};
     for (int64_t i = 0; i < p.rows; i++, c.logits += DZ_STRIDE) {

@@ -29,7 +29,10 @@ tk_part tk_cut_part(const tk_cut *c, int64_t job)
 {
     const int64_t block = job % c->blocks, col = job / c->blocks * c->width;
     const int64_t row = block * c->tiles / c->blocks * c->tile, end = (block + 1) * c->tiles / c->blocks * c->tile;
-    return (tk_part){.row = row, .rows = (end < c->rows ? end : c->rows) - row, .col = col, .cols = c->cols - col < c->width ? c->cols - col : c->width};
+    return (tk_part){.row = row,
+                     .rows = (end < c->rows ? end : c->rows) - row,
+                     .col = col,
+                     .cols = c->cols - col < c->width ? c->cols - col : c->width};
 }
 
 uint64_t tk_backward_scratch(int threads) { return TK_ALIGN + (uint64_t)threads * TK_BACKWARD_SCRATCH * 4; }
@@ -122,7 +125,11 @@ int32_t tk_cpu_matmul_dx(uint64_t ctx, tk_matmul_dx_args *a, tk_error *err)
     if (a->m == 0) return TK_OK;
     TK_TRY(check_workspace(err, "matmul_dx", cx, a->workspace, a->workspace_bytes));
     const int threads = threads_for(cx, a->m, a->n, a->k);
-    backward_job r = {.kernels = &cx->kernels->matmul_backward, .cut = tk_cut_output(a->m, a->k, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads), .dx = a};
+    backward_job r = {
+        .kernels = &cx->kernels->matmul_backward,
+        .cut = tk_cut_output(a->m, a->k, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads),
+        .dx = a,
+    };
     run_cut(cx, threads, dx_run, &r);
     return TK_OK;
 }
@@ -139,7 +146,11 @@ int32_t tk_cpu_matmul_dw(uint64_t ctx, tk_matmul_dw_args *a, tk_error *err)
     if (a->m == 0) return TK_OK;
     TK_TRY(check_workspace(err, "matmul_dw", cx, a->workspace, a->workspace_bytes));
     const int threads = threads_for(cx, a->m, a->n, a->k);
-    backward_job r = {.kernels = &cx->kernels->matmul_backward, .cut = tk_cut_output(a->n, a->k, TK_BACKWARD_ROWS, TK_BACKWARD_PANELS, threads), .dw = a};
+    backward_job r = {
+        .kernels = &cx->kernels->matmul_backward,
+        .cut = tk_cut_output(a->n, a->k, TK_BACKWARD_ROWS, TK_BACKWARD_PANELS, threads),
+        .dw = a,
+    };
     run_cut(cx, threads, dw_run, &r);
     return TK_OK;
 }
