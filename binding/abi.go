@@ -468,7 +468,8 @@ type SampleWorkspaceArgs struct {
 
 // MatMulDxArgs:
 //
-// matmul_dx: dx[i][c] = sum_j dy[i][j] W[j][c] in increasing j from +0, i < m, c < k, for the packed W [n, k] of matmul.
+// matmul_dx: dx[i][c] = sum_j dy[i][j] W[j][c], i < m, c < k, for the packed W [n, k] of matmul: one chain of f32 FMAs in increasing j
+// from +0; bf16 is widened first. workspace: at least matmul_backward_workspace bytes.
 type MatMulDxArgs struct {
 	size           uint32
 	DType          uint32 // of W
@@ -487,6 +488,7 @@ type MatMulDxArgs struct {
 // MatMulDwArgs:
 //
 // matmul_dw: dw[j][c] += sum_i dy[i][j] x[i][c], db[j] += sum_i dy[i][j]; dw [n, k] row-major with row stride lddw; db f32 [n] or 0.
+// bf16 x is widened first. workspace: at least matmul_backward_workspace bytes.
 type MatMulDwArgs struct {
 	size           uint32
 	DType          uint32 // of x
@@ -655,7 +657,9 @@ type AttentionBackwardWorkspaceArgs struct {
 //	dz[i][v] = dlogprob_i (1[v = target_i] - p_v) - dentropy_i p_v (ln p_v + entropy_i)   for v that ban leaves, else 0
 //
 // times inv_temperature; dx = dz W [rows, k] (or 0: not wanted) is overwritten, dw [n, k] += dz^T x (or 0: not wanted). The logits live
-// only in chunks of TK_VOCAB_CHUNK columns. A banned target is TK_INVALID.
+// only in chunks of TK_VOCAB_CHUNK columns; they are logprob's to the bit, ln p = z - lse and p = e^(ln p) are f32, and so is dz. dx and dw
+// are the chains of matmul_dx and matmul_dw, dx's over the columns in increasing order. A banned target is TK_INVALID. workspace: at least
+// logprob_backward_workspace bytes.
 type LogProbBackwardArgs struct {
 	size           uint32
 	DType          uint32

@@ -59,7 +59,8 @@ static void run_dz(void *arg, int64_t job, int thread)
     const tk_part p = tk_cut_part(&r->logits, job);
     const uint32_t *ban = TK_PTR(const uint32_t, a->ban);
     float *z = r->dz + p.row * DZ_STRIDE + p.col;
-    k->logits[tk_dtype_index(a->dtype)](batch_x(r, p.row, 0), p.rows, a->ldx, a->k, chunk_weight(r, p.col), tk_ceil_div(p.cols, TK_PANEL), z, DZ_STRIDE);
+    k->logits[tk_dtype_index(a->dtype)](batch_x(r, p.row, 0), p.rows, a->ldx, a->k, chunk_weight(r, p.col), tk_ceil_div(p.cols, TK_PANEL), z,
+                                        DZ_STRIDE);
     const int64_t col = r->col0 + p.col;
     tk_vocab_chunk c = {.logits = z, .ban = ban ? ban + col / 32 : NULL, .width = p.cols, .scale = a->inv_temperature};
     for (int64_t i = 0; i < p.rows; i++, c.logits += DZ_STRIDE) {
@@ -172,10 +173,10 @@ int32_t tk_cpu_logprob_backward(uint64_t ctx, tk_logprob_backward_args *a, tk_er
         r.rows = a->rows - r.row0 < plan.batch ? a->rows - r.row0 : plan.batch;
         for (r.col0 = 0; r.col0 < a->n; r.col0 += r.width) {
             r.width = a->n - r.col0 < TK_VOCAB_CHUNK ? a->n - r.col0 : TK_VOCAB_CHUNK;
-            r.logits = tk_cut_output(r.rows, r.width, TILE_ROWS, threads);
+            r.logits = tk_cut_output(r.rows, r.width, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads);
             tk_pool_run(cx->pool, tk_cut_jobs(&r.logits), run_dz, &r);
-            r.dw = tk_cut_output(a->dw ? r.width : 0, a->k, TK_BACKWARD_ROWS, threads);
-            r.dx = tk_cut_output(a->dx ? r.rows : 0, a->k, TILE_ROWS, threads);
+            r.dw = tk_cut_output(a->dw ? r.width : 0, a->k, TK_BACKWARD_ROWS, TK_BACKWARD_PANELS, threads);
+            r.dx = tk_cut_output(a->dx ? r.rows : 0, a->k, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads);
             tk_pool_run(cx->pool, tk_cut_jobs(&r.dw) + tk_cut_jobs(&r.dx), run_products, &r);
         }
     }

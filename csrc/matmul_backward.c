@@ -3,32 +3,36 @@
 //     matmul_dx   dx [m, k]  = dy [m, n] W [n, k]
 //     matmul_dw   dw [n, k] += dy^T [n, m] x [m, k],  db [n] += the sums of dy's columns
 //
-// A job is a block of output columns, a group of panels, by some of the output's rows. Groups are of one size and every job lays out its
-// own operand in the scratch of the thread that does it, so that jobs need not wait for one another; the more rows a job has,
-// the less that costs, and rows are cut no further than the number of threads asks for.
+// A job is a group of the output's panels by some of its rows. Every job lays out its own operands in the scratch of the thread that does it,
+// so that jobs need not wait for one another. Of dx a job turns its columns of W, which costs the less the more rows it has; of dw its
+// rows' dy, which costs the less the more columns it has. So that is what is cut last where there are many threads.
 //
 // Floor: 2 m n k FLOP each, at the f32 FMA peak.
 #include "matmul_backward.h"
 
 enum {
-    DX_ROWS = 12,                   // rows of gemm's largest tile: blocks are cut between tiles
-    POOL_PRODUCTS = 1 << 19,        // products below which waking the pool costs more than it saves
-    GROUP = TK_BACKWARD_PANELS * TK_PANEL,
+    TILE_ROWS = 12,           // rows of gemm's largest tile: blocks are cut between tiles
+    POOL_PRODUCTS = 1 << 19,  // products below which waking the pool costs more than it saves
 };
 
-tk_cut tk_cut_output(int64_t rows, int64_t cols, int64_t tile, int threads)
+tk_cut tk_cut_output(int64_t rows, int64_t cols, int64_t tile, int least, int threads)
 {
-    const int64_t tiles = tk_ceil_div(rows, tile);
-    tk_cut c = {.rows = rows, .tile = tile, .cols = cols, .tiles = tiles, .groups = tk_ceil_div(cols, GROUP), .blocks = 1};
-    while (c.blocks < tiles && c.blocks * c.groups < 4 * threads) c.blocks++;
+    int panels = TK_BACKWARD_PANELS;
+    while (panels > least && tk_ceil_div(cols, panels * TK_PANEL) < 4 * threads) panels /= 2;
+    tk_cut c = {.rows = rows, .cols = cols, .tile = tile, .tiles = tk_ceil_div(rows, tile), .width = panels * TK_PANEL, .blocks = 1};
+    c.groups = tk_ceil_div(cols, c.width);
+    while (c.blocks < c.tiles && c.blocks * c.groups < 4 * threads) c.blocks++;
     return c;
 }
 
 tk_part tk_cut_part(const tk_cut *c, int64_t job)
 {
-    const int64_t block = job % c->blocks, col = job / c->blocks * GROUP;
+    const int64_t block = job % c->blocks, col = job / c->blocks * c->width;
     const int64_t row = block * c->tiles / c->blocks * c->tile, end = (block + 1) * c->tiles / c->blocks * c->tile;
-    return (tk_part){.row = row, .rows = (end < c->rows ? end : c->rows) - row, .col = col, .cols = c->cols - col < GROUP ? c->cols - col : GROUP};
+    return (tk_part){.row = row,
+                     .rows = (end < c->rows ? end : c->rows) - row,
+                     .col = col,
+                     .cols = c->cols - col < c->width ? c->cols - col : c->width};
 }
 
 uint64_t tk_backward_scratch(int threads) { return TK_ALIGN + (uint64_t)threads * TK_BACKWARD_SCRATCH * 4; }
@@ -121,7 +125,11 @@ int32_t tk_cpu_matmul_dx(uint64_t ctx, tk_matmul_dx_args *a, tk_error *err)
     if (a->m == 0) return TK_OK;
     TK_TRY(check_workspace(err, "matmul_dx", cx, a->workspace, a->workspace_bytes));
     const int threads = threads_for(cx, a->m, a->n, a->k);
-    backward_job r = {.kernels = &cx->kernels->matmul_backward, .cut = tk_cut_output(a->m, a->k, DX_ROWS, threads), .dx = a};
+    backward_job r = {
+        .kernels = &cx->kernels->matmul_backward,
+        .cut = tk_cut_output(a->m, a->k, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads),
+        .dx = a,
+    };
     run_cut(cx, threads, dx_run, &r);
     return TK_OK;
 }
@@ -138,7 +146,11 @@ int32_t tk_cpu_matmul_dw(uint64_t ctx, tk_matmul_dw_args *a, tk_error *err)
     if (a->m == 0) return TK_OK;
     TK_TRY(check_workspace(err, "matmul_dw", cx, a->workspace, a->workspace_bytes));
     const int threads = threads_for(cx, a->m, a->n, a->k);
-    backward_job r = {.kernels = &cx->kernels->matmul_backward, .cut = tk_cut_output(a->n, a->k, TK_BACKWARD_ROWS, threads), .dw = a};
+    backward_job r = {
+        .kernels = &cx->kernels->matmul_backward,
+        .cut = tk_cut_output(a->n, a->k, TK_BACKWARD_ROWS, TK_BACKWARD_PANELS, threads),
+        .dw = a,
+    };
     run_cut(cx, threads, dw_run, &r);
     return TK_OK;
 }

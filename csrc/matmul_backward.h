@@ -4,10 +4,10 @@
 
 #include "packed.h"
 
-// An output [rows, cols] cut into groups of TK_BACKWARD_PANELS panels of columns by blocks of whole tiles of rows. One without rows has no
-// jobs.
+// An output [rows, cols] cut into groups of columns, whole panels, by blocks of whole tiles of rows. One without rows has no jobs.
 typedef struct tk_cut {
     int64_t rows, cols, tile, tiles;
+    int64_t width;  // columns of a group
     int64_t groups, blocks;
 } tk_cut;
 
@@ -15,7 +15,9 @@ typedef struct tk_part {
     int64_t row, rows, col, cols;
 } tk_part;
 
-tk_cut tk_cut_output(int64_t rows, int64_t cols, int64_t tile, int threads);
+// tk_cut_output makes groups of TK_BACKWARD_PANELS panels and one block; for many threads first narrower groups, of `least` panels at least,
+// then more blocks.
+tk_cut tk_cut_output(int64_t rows, int64_t cols, int64_t tile, int least, int threads);
 
 static inline int64_t tk_cut_jobs(const tk_cut *c) { return c->tiles ? c->blocks * c->groups : 0; }
 

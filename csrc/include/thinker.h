@@ -378,7 +378,8 @@ typedef struct tk_sample_workspace_args {
 // the rows in increasing order. So rows that are cut into several calls, in the same order, give the same bits. Gradients of
 // activations are overwritten unless the op says otherwise, and a row's gradient depends on what the row depended on alone.
 
-// matmul_dx: dx[i][c] = sum_j dy[i][j] W[j][c] in increasing j from +0, i < m, c < k, for the packed W [n, k] of matmul.
+// matmul_dx: dx[i][c] = sum_j dy[i][j] W[j][c], i < m, c < k, for the packed W [n, k] of matmul: one chain of f32 FMAs in increasing j
+// from +0; bf16 is widened first. workspace: at least matmul_backward_workspace bytes.
 typedef struct tk_matmul_dx_args {
     uint32_t size;
     uint32_t dtype;  // of W
@@ -388,6 +389,7 @@ typedef struct tk_matmul_dx_args {
 } tk_matmul_dx_args;
 
 // matmul_dw: dw[j][c] += sum_i dy[i][j] x[i][c], db[j] += sum_i dy[i][j]; dw [n, k] row-major with row stride lddw; db f32 [n] or 0.
+// bf16 x is widened first. workspace: at least matmul_backward_workspace bytes.
 typedef struct tk_matmul_dw_args {
     uint32_t size;
     uint32_t dtype;  // of x
@@ -471,7 +473,9 @@ typedef struct tk_attention_backward_workspace_args {
 // dlogprob f32 [rows] and dentropy f32 [rows] or 0, and from lse and (with dentropy) entropy as logprob gave them:
 //     dz[i][v] = dlogprob_i (1[v = target_i] - p_v) - dentropy_i p_v (ln p_v + entropy_i)   for v that ban leaves, else 0
 // times inv_temperature; dx = dz W [rows, k] (or 0: not wanted) is overwritten, dw [n, k] += dz^T x (or 0: not wanted). The logits live
-// only in chunks of TK_VOCAB_CHUNK columns. A banned target is TK_INVALID.
+// only in chunks of TK_VOCAB_CHUNK columns; they are logprob's to the bit, ln p = z - lse and p = e^(ln p) are f32, and so is dz. dx and dw
+// are the chains of matmul_dx and matmul_dw, dx's over the columns in increasing order. A banned target is TK_INVALID. workspace: at least
+// logprob_backward_workspace bytes.
 typedef struct tk_logprob_backward_args {
     uint32_t size;
     uint32_t dtype;

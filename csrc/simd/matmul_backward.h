@@ -7,7 +7,7 @@
 // of the output, the other row-major along the sum. TK_BACKWARD_STEPS products of every sum are done at a time, so that the streaming
 // operand is laid out in half a megabyte of scratch and stays in L2 while all rows of the block pass over it; the sums go on from
 // what the output holds, which leaves the bits of one long chain. Laying out costs a transpose in registers of W (for dx: 32 x 32 at
-// a time, some 0.5 cycles an element, against m / 2 VL of arithmetic) or of dy (for dw: against cols / 2 VL), and bf16 is widened
+// a time, against m products of every element) or of dy (for dw: against cols products), and bf16 is widened
 // on the way, which is exact.
 //
 // Floor: 2 m n cols FLOP at the f32 FMA peak.
@@ -20,39 +20,35 @@ _Static_assert(TK_BACKWARD_ROWS % GEMM_MR == 0 && TK_BACKWARD_ROWS / GEMM_MR * G
 
 // A backward_ahead walks over the lines of a matrix that is needed soon, so that they come into L2 a few at a time, between tiles.
 typedef struct backward_ahead {
-    const char *p;      // NULL: nothing
+    const char *p;
     long rows, width, ld;  // in bytes
-    long share;         // lines between two tiles
-    long row, at;       // the next one
+    long share;            // lines between two tiles
+    long row, at;          // the next one
 } backward_ahead;
 
-TK_INLINE backward_ahead ahead_of(const void *p, long rows, long width, long ld, long tiles)
+// ahead_of is over a matrix [rows, cols] of f32, in the course of so many tiles.
+TK_INLINE backward_ahead ahead_of(const float *p, long rows, long cols, long ld, long tiles)
 {
-    const long lines = rows * (width / 64 + 1);
-    return (backward_ahead){.p = rows > 0 ? p : NULL, .rows = rows, .width = width, .ld = ld, .share = lines / (tiles > 0 ? tiles : 1) + 1};
+    return (backward_ahead){.p = (const char *)p, .rows = rows, .width = cols * 4, .ld = ld * 4, .share = rows * (cols / 16 + 1) / tiles + 1};
 }
 
 TK_INLINE void ahead_some(backward_ahead *a)
 {
-    if (!a->p) return;
-    for (long i = 0; i < a->share; i++) {
+    for (long i = 0; i < a->share && a->row < a->rows; i++) {
         __builtin_prefetch(a->p + a->row * a->ld + a->at, 0, 2);
         a->at += 64;
         if (a->at < a->width + 63) continue;  // a row that does not start with a line ends in one more
         a->at = 0;
-        if (++a->row == a->rows) {
-            a->p = NULL;
-            return;
-        }
+        a->row++;
     }
 }
 
 enum { BACKWARD_WIDTH = 2 * VL };  // columns of a tile
 
 // backward_rows is C [mr, cols] (+)= A [mr, steps] B, for A staged as gemm.h stages rows and B laid out as panels of [steps][32]. C has no
-// columns beyond cols: a tile that is not full goes through the stack.
+// columns beyond cols: a tile that is not full goes through the stack. The lines of a tile of C come while the one before is computed.
 TK_INLINE void backward_rows(int mr, long cols, long steps, const float *stage, const float *panels, float *c, long ldc, int accumulate,
-                             backward_ahead *a0, backward_ahead *a1)
+                             backward_ahead *ahead)
 {
     _Alignas(64) float edge[GEMM_MR * BACKWARD_WIDTH];
     gemm_run r = {.a = (const uint32_t *)stage, .steps = steps, .ldb = TK_PANEL, .group = steps * TK_PANEL, .accumulate = accumulate};
@@ -60,8 +56,7 @@ TK_INLINE void backward_rows(int mr, long cols, long steps, const float *stage, 
     for (long j = 0; j < cols; j += BACKWARD_WIDTH) {
         const long next = j + BACKWARD_WIDTH < cols ? j + BACKWARD_WIDTH : 0, left = cols - j;
         r.next = (const uint32_t *)panels + next / TK_PANEL * r.group + next % TK_PANEL;
-        ahead_some(a0);
-        ahead_some(a1);
+        ahead_some(ahead);
         if (left >= BACKWARD_WIDTH) {
             for (int i = 0; i < mr; i++) __builtin_prefetch(c + i * ldc + next, 1, 3);
             r.c = c + j;
@@ -120,15 +115,13 @@ static void TK_SIMD(matmul_dx)(const tk_dx_block *b)
                 else dx_turn(TK_F32, w + p * column_lanes, rows, width, out);
             }
         }
-        // While the rows pass, the lanes of W that are laid out next come closer, and while a tile's columns do, the next tile's dy.
-        const long after = b->n - j - steps < TK_BACKWARD_STEPS ? b->n - j - steps : TK_BACKWARD_STEPS;
-        backward_ahead weights = ahead_of(w, (after + TK_PANEL - 1) / TK_PANEL, panels * column_lanes * 4, b->lanes * 4, (b->m + GEMM_MR - 1) / GEMM_MR * across);
         for (long i = 0; i < b->m; i += GEMM_MR) {
             const long left = b->m - i, mr = left < GEMM_MR ? left : GEMM_MR, following = left - mr < GEMM_MR ? left - mr : GEMM_MR;
             const float *dy = b->dy + i * b->lddy + j;
             gemm_stage(GEMM_F32, (int)mr, steps, dy, b->lddy, stage);
-            backward_ahead rows = ahead_of(dy + mr * b->lddy, following, steps * 4, b->lddy * 4, across);
-            backward_rows((int)mr, b->cols, steps, (const float *)stage, b->scratch, b->dx + i * b->lddx, b->lddx, b->accumulate || j > 0, &rows, &weights);
+            backward_ahead ahead = ahead_of(dy + mr * b->lddy, following, steps, b->lddy, across);
+            backward_rows((int)mr, b->cols, steps, (const float *)stage, b->scratch, b->dx + i * b->lddx, b->lddx, b->accumulate || j > 0,
+                          &ahead);
         }
     }
 }
@@ -199,10 +192,10 @@ static void TK_SIMD(matmul_dw)(const tk_dw_block *b)
             if (b->db) dw_bias(dy, b->lddy, steps, n, b->db + j);
             // Meanwhile the next rows' dy comes closer.
             const long following = b->n - j - n < TK_BACKWARD_ROWS ? b->n - j - n : TK_BACKWARD_ROWS;
-            backward_ahead ahead = ahead_of(dy + n, following ? steps : 0, following * 4, b->lddy * 4, (n + GEMM_MR - 1) / GEMM_MR * across), none = {0};
+            backward_ahead ahead = ahead_of(dy + n, following ? steps : 0, following, b->lddy, (n + GEMM_MR - 1) / GEMM_MR * across);
             for (long r = 0; r < n; r += GEMM_MR) {
                 const long mr = n - r < GEMM_MR ? n - r : GEMM_MR;
-                backward_rows((int)mr, b->cols, steps, rows[r], panels, b->dw + (j + r) * b->lddw, b->lddw, 1, &ahead, &none);
+                backward_rows((int)mr, b->cols, steps, rows[r], panels, b->dw + (j + r) * b->lddw, b->lddw, 1, &ahead);
             }
         }
     }
