@@ -70,12 +70,14 @@ typedef struct backward {
     float *delta;
 } backward;
 
-enum { TILES_FLOATS = 2 * TK_GRAD_ROWS * TK_GRAD_LD };
+enum { WEIGHTS_FLOATS = 2 * TK_GRAD_ROWS * TK_GRAD_LD };
+
+static uint64_t panels_floats(const tk_heads *h) { return (uint64_t)h->dimp / TK_GRAD_PANEL * TK_GRAD_PANEL_FLOATS; }
 
 static space layout(const tk_heads *h, int threads, int64_t rows)
 {
     uint64_t r = (uint64_t)rows, heads = (uint64_t)h->heads, at = 0, line = TK_ALIGN - 1;
-    space s = {.tile_bytes = 4 * (TILES_FLOATS + 8 * TK_GRAD_ROWS * (uint64_t)h->dimp)};
+    space s = {.tile_bytes = 4 * (WEIGHTS_FLOATS + 5 * TK_GRAD_ROWS * (uint64_t)h->dimp + 3 * panels_floats(h))};
     s.plan = at, at += r * PLAN_BYTES;
     s.turns = at, at += (4 * r * heads + line) & ~line;
     s.delta = at, at += (4 * r * heads + line) & ~line;
@@ -87,10 +89,11 @@ static space layout(const tk_heads *h, int threads, int64_t rows)
 static tk_grad_tile tile_at(const backward *w, int thread)
 {
     float *f = (float *)(w->base + w->at.tiles + (uint64_t)thread * w->at.tile_bytes);
-    int64_t n = TK_GRAD_ROWS * w->h.dimp;
+    uint64_t n = TK_GRAD_ROWS * (uint64_t)w->h.dimp, panels = panels_floats(&w->h);
     tk_grad_tile t = {.dim = w->h.dim, .dimp = w->h.dimp, .scale = w->a->scale};
-    t.p = f, t.ds = f + TILES_FLOATS / 2, f += TILES_FLOATS;
-    t.k = f, t.kt = f + n, t.vt = f + 2 * n, t.q = f + 3 * n, t.dout = f + 4 * n, t.dk = f + 5 * n, t.dv = f + 6 * n, t.dq = f + 7 * n;
+    t.p = f, t.ds = f + WEIGHTS_FLOATS / 2, f += WEIGHTS_FLOATS;
+    t.k = f, t.q = f + panels, t.dout = f + 2 * panels, f += 3 * panels;
+    t.kt = f, t.vt = f + n, t.dk = f + 2 * n, t.dv = f + 3 * n, t.dq = f + 4 * n;
     return t;
 }
 
@@ -171,19 +174,27 @@ static tk_fetch fetch_rows(const backward *w, uint64_t base, int64_t row, int64_
     return (tk_fetch){.row = at, .stride = ld * bytes, .rows = rows, .lines = (heads * w->h.dim * bytes + (int64_t)((uintptr_t)at % 64) + 63) / 64};
 }
 
-// fetch notes what the next place needs, to be fetched during the four products before a turn at this one.
-static void fetch(const work *b, const place *next, int new_keys, const tk_grad_mask *m, tk_fetches *f)
+// fetch notes what is needed after the four products before a turn at p, to be fetched meanwhile: at the last place of a KV head its sums,
+// and what the next place needs.
+static void fetch(const work *b, const place *p, const place *next, const tk_grad_mask *m, tk_fetches *f)
 {
     const backward *w = b->w;
     const tk_attention_backward_args *a = w->a;
-    int64_t row = row_of(w, next), rows = positions_of(w, next), head = head_of(w, next), heads = tk_part_heads(&w->h, next->part);
     int64_t lines = 0, products = 4 * m->positions * m->heads * m->keys * w->h.dimp, n = 0, block = b->s->row + b->begin;
-    f->region[n++] = fetch_rows(w, a->dq, row, rows, a->lddq, head, heads, 4);
-    f->region[n++] = fetch_rows(w, a->dout, row, rows, a->lddo, head, heads, 4);
-    f->region[n++] = fetch_rows(w, a->q, row, rows, a->ldq, head, heads, w->h.bytes);
-    if (new_keys) {
+    int last = !next || next->kv_head != p->kv_head;
+    if (next) {
+        int64_t row = row_of(w, next), rows = positions_of(w, next), head = head_of(w, next), heads = tk_part_heads(&w->h, next->part);
+        f->region[n++] = fetch_rows(w, a->dq, row, rows, a->lddq, head, heads, 4);
+        f->region[n++] = fetch_rows(w, a->dout, row, rows, a->lddo, head, heads, 4);
+        f->region[n++] = fetch_rows(w, a->q, row, rows, a->ldq, head, heads, w->h.bytes);
+    }
+    if (next && last) {
         f->region[n++] = fetch_rows(w, a->k, block, b->keys, a->ldk, next->kv_head, 1, w->h.bytes);
         f->region[n++] = fetch_rows(w, a->v, block, b->keys, a->ldv, next->kv_head, 1, w->h.bytes);
+    }
+    if (last) {
+        f->region[n++] = fetch_rows(w, a->dv, block, b->keys, a->lddv, p->kv_head, 1, 4);
+        f->region[n++] = fetch_rows(w, a->dk, block, b->keys, a->lddk, p->kv_head, 1, 4);
     }
     for (f->count = 0; f->count < n; f->count++) lines += f->region[f->count].rows * f->region[f->count].lines;
     f->burst = tk_ceil_div(TK_FETCH_WORK * lines, products);
@@ -198,8 +209,7 @@ static void run_tile(const work *b, const tk_grad_tile *t, const place *p, const
     int64_t row = row_of(w, p), head = head_of(w, p), column = head * w->h.dim, norm = row * w->h.heads + head;
     tk_grad_mask m = {.positions = positions_of(w, p), .heads = tk_part_heads(&w->h, p->part), .keys = b->keys, .see = b->keys};
     if (a->causal && s == b->s) m.see = p->n * w->positions - b->begin + 1, m.step = 1;
-    t->fetches->count = 0;
-    if (next) fetch(b, next, next->kv_head != p->kv_head, &m, t->fetches);
+    fetch(b, p, next, &m, t->fetches);
     w->k->rows(t, &m, element(a->q, row, a->ldq, column, w->h.bytes), a->ldq, (const float *)element(a->dout, row, a->lddo, column, 4), a->lddo);
     w->k->weights(t, &m, TK_PTR(const float, a->lse) + norm, w->delta + norm - w->first_row * w->h.heads, w->h.heads);
     w->k->add_keys(t, &m);

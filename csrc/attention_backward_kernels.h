@@ -11,10 +11,14 @@ enum {
     TK_GRAD_ROWS = 64,   // most query rows of a tile
     TK_GRAD_KEYS = 64,   // most keys of a block
     TK_GRAD_PANEL = 16,  // columns of a panel
-    TK_GRAD_LD = TK_GRAD_KEYS + 16,  // row stride of p and ds: neither a multiple of what L1 maps to one set
+    // The row stride of p and ds, and the floats of a panel of 64 rows: a line more than a power of two, for the lines of a row to spread
+    // over L1.
+    TK_GRAD_LD = TK_GRAD_KEYS + 16,
+    TK_GRAD_PANEL_FLOATS = TK_GRAD_ROWS * TK_GRAD_PANEL + 16,
 };
 
-// A thread's memory, all f32. Panels hold a matrix [n][w] as [w / 16][64][16], its transpose's as [64 / 16][dimp][16].
+// A thread's memory, all f32. Panels hold a matrix [n][w] as [w / 16][64][16] (and a line after each), its transpose's as
+// [64 / 16][dimp][16].
 typedef struct tk_grad_tile {
     int64_t dim, dimp;  // head dimension, and rounded up to 16
     float scale;
