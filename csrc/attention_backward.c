@@ -2,16 +2,18 @@
 //
 //     q, out, dout, dq [rows, heads, dim], k, v, dk, dv [rows, kv_heads, dim], lse [rows, heads], segments and prefixes as attention's
 //
-// A job takes a block of 64 keys of one segment and KV head, and walks over the query rows that see them: for each query head of the
-// group, the segment's own and then those of each segment that has it as prefix, in tiles of 64. It makes the weights and their
-// gradients anew from lse, sums dk and dv in its own memory, and adds to dq in place. So the five products of a pair are done once each;
-// two passes, one for dq and one for dk and dv, would do seven.
+// A job takes a block of 64 keys of one segment and a KV head, or several heads in turn, and walks over the query rows that see them: the
+// segment's own and then those of each segment that has it as prefix, in tiles of 64 rows, the query heads of the KV head counted as
+// rows. It makes the weights and their gradients anew from lse, sums dk and dv in its own memory, and adds to dq in place. So the five
+// products of a pair are done once each; two passes, one for dq and one for dk and dv, would do seven. Heads within positions make what a
+// tile reads and writes a few long runs: the same in 64 rows of one head would be on as many pages. What the next tile needs is fetched
+// meanwhile.
 //
-// Order: dk and dv take heads one after the other and rows in increasing order, which is the order of a job. dq takes keys in increasing
-// order, for the blocks that a tile of rows sees take turns: a job adds its part when the block before it has added its own. Blocks are
-// begun in increasing position, and a job waits only for jobs begun before it, so some job can always go on. A turn comes last in the
-// work on a tile, and the KV heads of a block have nothing to wait for in one another. Nothing depends on which thread does what, or
-// on segments that share no keys.
+// Order: dk and dv take rows in increasing order and the heads of a row one after the other (of more than 64, 64 at a time), which is the
+// order of a job. dq takes keys in increasing order, for the blocks that a tile of rows sees take turns: a job adds its part when the
+// block before it has added its own. Blocks are begun in increasing position, and a job waits only for jobs begun before it, so some job
+// can always go on. A turn comes last in the work on a tile, and the KV heads of a block have nothing to wait for in one another. Nothing
+// depends on which thread does what, on where tiles begin and end, or on segments that share no keys.
 //
 // Workspace: the list of segments, the turns, D = sum dout out of every row and head (one pass before), and each thread's tile, some
 // 300 KB at dim 128.
@@ -23,12 +25,16 @@
 #include "attention_tile.h"
 #include "check.h"
 
-enum { SPINS = 2000 };  // looks at a turn before others get the CPU
+enum {
+    SPINS = 2000,       // looks at a turn before others get the CPU
+    DELTA_ROWS = 64,    // rows of a job that finds D
+    JOBS_A_THREAD = 8,  // jobs of several heads leave at least so many a thread
+};
 
 // A segment with rows.
 typedef struct segment {
     int64_t first_job;         // of those that read its keys
-    int64_t first_turn;        // of its tiles: [heads][tiles]
+    int64_t first_turn;        // of its tiles: [kv_heads][parts][tiles]
     int32_t row, rows;         // the first row, and how many
     int32_t lead, next, last;  // numbers in the list: of the prefix's segment, or -1; of the next and the last with the same prefix, or of the
                                // first and the last that have this one as prefix
@@ -58,16 +64,20 @@ typedef struct backward {
     segment *segments;
     int64_t count;
     int64_t first_row, rows;  // of all segments
+    int64_t positions;        // of a tile
+    int64_t heads_a_job;      // KV heads
     _Atomic int32_t *turns;   // blocks that have added to a tile's dq
     float *delta;
 } backward;
 
-enum { TILES_FLOATS = 2 * TK_GRAD_ROWS * TK_GRAD_LD };
+enum { WEIGHTS_FLOATS = 2 * TK_GRAD_ROWS * TK_GRAD_LD };
+
+static uint64_t panels_floats(const tk_heads *h) { return (uint64_t)h->dimp / TK_GRAD_PANEL * TK_GRAD_PANEL_FLOATS; }
 
 static space layout(const tk_heads *h, int threads, int64_t rows)
 {
     uint64_t r = (uint64_t)rows, heads = (uint64_t)h->heads, at = 0, line = TK_ALIGN - 1;
-    space s = {.tile_bytes = 4 * (TILES_FLOATS + 8 * TK_GRAD_ROWS * (uint64_t)h->dimp)};
+    space s = {.tile_bytes = 4 * (WEIGHTS_FLOATS + 5 * TK_GRAD_ROWS * (uint64_t)h->dimp + 3 * panels_floats(h))};
     s.plan = at, at += r * PLAN_BYTES;
     s.turns = at, at += (4 * r * heads + line) & ~line;
     s.delta = at, at += (4 * r * heads + line) & ~line;
@@ -79,15 +89,16 @@ static space layout(const tk_heads *h, int threads, int64_t rows)
 static tk_grad_tile tile_at(const backward *w, int thread)
 {
     float *f = (float *)(w->base + w->at.tiles + (uint64_t)thread * w->at.tile_bytes);
-    int64_t n = TK_GRAD_ROWS * w->h.dimp;
+    uint64_t n = TK_GRAD_ROWS * (uint64_t)w->h.dimp, panels = panels_floats(&w->h);
     tk_grad_tile t = {.dim = w->h.dim, .dimp = w->h.dimp, .scale = w->a->scale};
-    t.p = f, t.ds = f + TILES_FLOATS / 2, f += TILES_FLOATS;
-    t.k = f, t.kt = f + n, t.vt = f + 2 * n, t.q = f + 3 * n, t.dout = f + 4 * n, t.dk = f + 5 * n, t.dv = f + 6 * n, t.dq = f + 7 * n;
+    t.p = f, t.ds = f + WEIGHTS_FLOATS / 2, f += WEIGHTS_FLOATS;
+    t.k = f, t.q = f + panels, t.dout = f + 2 * panels, f += 3 * panels;
+    t.kt = f, t.vt = f + n, t.dk = f + 2 * n, t.dv = f + 3 * n, t.dq = f + 4 * n;
     return t;
 }
 
 static int64_t blocks_of(const segment *s) { return tk_ceil_div(s->rows, TK_GRAD_KEYS); }
-static int64_t tiles_of(const segment *s) { return tk_ceil_div(s->rows, TK_GRAD_ROWS); }
+static int64_t tiles_of(const backward *w, const segment *s) { return tk_ceil_div(s->rows, w->positions); }
 
 // element is the address of a row's element of a tensor with elements of `bytes` bytes.
 static char *element(uint64_t base, int64_t row, int64_t ld, int64_t column, int64_t bytes)
@@ -100,8 +111,8 @@ static void delta_rows(void *arg, int64_t job, int thread)
     (void)thread;
     const backward *w = arg;
     const tk_attention_backward_args *a = w->a;
-    int64_t end = (job + 1) * TK_GRAD_ROWS < w->rows ? (job + 1) * TK_GRAD_ROWS : w->rows;
-    for (int64_t r = job * TK_GRAD_ROWS; r < end; r++)
+    int64_t end = (job + 1) * DELTA_ROWS < w->rows ? (job + 1) * DELTA_ROWS : w->rows;
+    for (int64_t r = job * DELTA_ROWS; r < end; r++)
         w->k->delta(w->h.heads, w->h.dim, element(a->out, w->first_row + r, a->ldo, 0, w->h.bytes),
                     (const float *)element(a->dout, w->first_row + r, a->lddo, 0, 4), w->delta + r * w->h.heads);
 }
@@ -113,27 +124,28 @@ static void await(_Atomic int32_t *at, int32_t turn)
         if (++spins > SPINS) sched_yield();
 }
 
-// A job: a block of a segment's keys, for one KV head.
+// A job: a block of a segment's keys.
 typedef struct work {
     const backward *w;
     const segment *s;
-    int64_t begin, keys, kv_head;
+    int64_t begin, keys;
+    int64_t end_head;  // KV heads before this one
 } work;
 
-// A place on its walk: tile n of a segment's rows, of one head.
+// A place on its walk: tile n of a segment's rows, of a part of the heads of a KV head.
 typedef struct place {
     const segment *s;
-    int64_t n, head;
+    int64_t n, part, kv_head;
 } place;
 
 // first_tile is the first tile of a job's own segment that sees its keys.
-static int64_t first_tile(const work *b) { return b->w->a->causal ? b->begin / TK_GRAD_ROWS : 0; }
+static int64_t first_tile(const work *b) { return b->w->a->causal ? b->begin / b->w->positions : 0; }
 
-// step goes on to the next place: the next tile of the segment, the next segment that has this one as prefix, the next head. It returns 0
+// step goes on to the next place: the next tile of the segment, the next segment that has this one as prefix, the next heads. It returns 0
 // at the end.
 static int step(const work *b, place *p)
 {
-    if (++p->n < tiles_of(p->s)) return 1;
+    if (++p->n < tiles_of(b->w, p->s)) return 1;
     p->n = 0;
     if (b->s->lead < 0 && p->s->next >= 0) {
         p->s = &b->w->segments[p->s->next];
@@ -141,49 +153,68 @@ static int step(const work *b, place *p)
     }
     p->s = b->s;
     p->n = first_tile(b);
-    return ++p->head < (b->kv_head + 1) * b->w->h.group;
+    if (++p->part < b->w->h.parts) return 1;
+    p->part = 0;
+    return ++p->kv_head < b->end_head;
 }
 
-static int64_t rows_at(const place *p)
+static int64_t row_of(const backward *w, const place *p) { return p->s->row + p->n * w->positions; }
+static int64_t head_of(const backward *w, const place *p) { return p->kv_head * w->h.group + p->part * w->h.tile_heads; }
+
+static int64_t positions_of(const backward *w, const place *p)
 {
-    int64_t left = p->s->rows - p->n * TK_GRAD_ROWS;
-    return left < TK_GRAD_ROWS ? left : TK_GRAD_ROWS;
+    int64_t left = p->s->rows - p->n * w->positions;
+    return left < w->positions ? left : w->positions;
 }
 
-// fetch_rows notes the part of a tensor of elements of `bytes` bytes that belongs to a place.
-static tk_fetch fetch_rows(const backward *w, const place *p, uint64_t base, int64_t ld, int64_t bytes)
+// fetch_rows notes `heads` heads of rows of a tensor with elements of `bytes` bytes.
+static tk_fetch fetch_rows(const backward *w, uint64_t base, int64_t row, int64_t rows, int64_t ld, int64_t head, int64_t heads, int64_t bytes)
 {
-    const char *row = element(base, p->s->row + p->n * TK_GRAD_ROWS, ld, p->head * w->h.dim, bytes);
-    return (tk_fetch){.row = row, .stride = ld * bytes, .rows = rows_at(p), .lines = (w->h.dim * bytes + (int64_t)((uintptr_t)row % 64) + 63) / 64};
+    const char *at = element(base, row, ld, head * w->h.dim, bytes);
+    return (tk_fetch){.row = at, .stride = ld * bytes, .rows = rows, .lines = (heads * w->h.dim * bytes + (int64_t)((uintptr_t)at % 64) + 63) / 64};
 }
 
-// fetch notes what the next place needs, to be fetched during the four products before a turn at this one.
-static void fetch(const backward *w, const place *next, const tk_grad_mask *m, tk_fetches *f)
+// fetch notes what is needed after the four products before a turn at p, to be fetched meanwhile: at the last place of a KV head its sums,
+// and what the next place needs.
+static void fetch(const work *b, const place *p, const place *next, const tk_grad_mask *m, tk_fetches *f)
 {
+    const backward *w = b->w;
     const tk_attention_backward_args *a = w->a;
-    int64_t lines = 0, products = 4 * m->rows * m->keys * w->h.dimp;
-    f->region[0] = fetch_rows(w, next, a->dq, a->lddq, 4);
-    f->region[1] = fetch_rows(w, next, a->dout, a->lddo, 4);
-    f->region[2] = fetch_rows(w, next, a->q, a->ldq, w->h.bytes);
-    for (f->count = 0; f->count < 3; f->count++) lines += f->region[f->count].rows * f->region[f->count].lines;
+    int64_t lines = 0, products = 4 * m->positions * m->heads * m->keys * w->h.dimp, n = 0, block = b->s->row + b->begin;
+    int last = !next || next->kv_head != p->kv_head;
+    if (next) {
+        int64_t row = row_of(w, next), rows = positions_of(w, next), head = head_of(w, next), heads = tk_part_heads(&w->h, next->part);
+        f->region[n++] = fetch_rows(w, a->dq, row, rows, a->lddq, head, heads, 4);
+        f->region[n++] = fetch_rows(w, a->dout, row, rows, a->lddo, head, heads, 4);
+        f->region[n++] = fetch_rows(w, a->q, row, rows, a->ldq, head, heads, w->h.bytes);
+    }
+    if (next && last) {
+        f->region[n++] = fetch_rows(w, a->k, block, b->keys, a->ldk, next->kv_head, 1, w->h.bytes);
+        f->region[n++] = fetch_rows(w, a->v, block, b->keys, a->ldv, next->kv_head, 1, w->h.bytes);
+    }
+    if (last) {
+        f->region[n++] = fetch_rows(w, a->dv, block, b->keys, a->lddv, p->kv_head, 1, 4);
+        f->region[n++] = fetch_rows(w, a->dk, block, b->keys, a->lddk, p->kv_head, 1, 4);
+    }
+    for (f->count = 0; f->count < n; f->count++) lines += f->region[f->count].rows * f->region[f->count].lines;
     f->burst = tk_ceil_div(TK_FETCH_WORK * lines, products);
 }
 
-// run_tile does one place.
+// run_tile does the work of one place.
 static void run_tile(const work *b, const tk_grad_tile *t, const place *p, const place *next)
 {
     const backward *w = b->w;
     const tk_attention_backward_args *a = w->a;
     const segment *s = p->s;
-    int64_t begin = p->n * TK_GRAD_ROWS, row = s->row + begin, column = p->head * w->h.dim, norm = row * w->h.heads + p->head;
-    tk_grad_mask m = {.rows = rows_at(p), .keys = b->keys, .see = b->keys};
-    if (a->causal && s == b->s) m.see = begin - b->begin + 1, m.step = 1;
-    if (next) fetch(w, next, &m, t->fetches);
-    w->k->rows(t, m.rows, element(a->q, row, a->ldq, column, w->h.bytes), a->ldq, (const float *)element(a->dout, row, a->lddo, column, 4), a->lddo);
+    int64_t row = row_of(w, p), head = head_of(w, p), column = head * w->h.dim, norm = row * w->h.heads + head;
+    tk_grad_mask m = {.positions = positions_of(w, p), .heads = tk_part_heads(&w->h, p->part), .keys = b->keys, .see = b->keys};
+    if (a->causal && s == b->s) m.see = p->n * w->positions - b->begin + 1, m.step = 1;
+    fetch(b, p, next, &m, t->fetches);
+    w->k->rows(t, &m, element(a->q, row, a->ldq, column, w->h.bytes), a->ldq, (const float *)element(a->dout, row, a->lddo, column, 4), a->lddo);
     w->k->weights(t, &m, TK_PTR(const float, a->lse) + norm, w->delta + norm - w->first_row * w->h.heads, w->h.heads);
     w->k->add_keys(t, &m);
     int32_t turn = (int32_t)(b->begin / TK_GRAD_KEYS) + (s == b->s ? s->before : 0);
-    _Atomic int32_t *at = &w->turns[s->first_turn + p->head * tiles_of(s) + p->n];
+    _Atomic int32_t *at = &w->turns[s->first_turn + (p->kv_head * w->h.parts + p->part) * tiles_of(w, s) + p->n];
     await(at, turn);
     w->k->add_rows(t, &m, (float *)element(a->dq, row, a->lddq, column, 4), a->lddq, turn == 0);
     atomic_store_explicit(at, turn + 1, memory_order_release);
@@ -193,28 +224,31 @@ static void run_block(void *arg, int64_t job, int thread)
 {
     const backward *w = arg;
     const tk_attention_backward_args *a = w->a;
-    int64_t lo = 0, hi = w->count;
+    int64_t lo = 0, hi = w->count, groups = tk_ceil_div(w->h.kv_heads, w->heads_a_job);
     while (hi - lo > 1) {
         int64_t mid = lo + (hi - lo) / 2;
         if (w->segments[mid].first_job <= job) lo = mid;
         else hi = mid;
     }
     work b = {.w = w, .s = &w->segments[lo]};
-    b.begin = (job - b.s->first_job) / w->h.kv_heads * TK_GRAD_KEYS;
+    int64_t block = (job - b.s->first_job) / groups, kv_head = (job - b.s->first_job) % groups * w->heads_a_job;
+    b.begin = block * TK_GRAD_KEYS;
     b.keys = b.s->rows - b.begin < TK_GRAD_KEYS ? b.s->rows - b.begin : TK_GRAD_KEYS;
-    b.kv_head = (job - b.s->first_job) % w->h.kv_heads;
-    int64_t row = b.s->row + b.begin, column = b.kv_head * w->h.dim;
+    b.end_head = kv_head + w->heads_a_job < w->h.kv_heads ? kv_head + w->heads_a_job : w->h.kv_heads;
     tk_fetches f = {0};
     tk_grad_tile t = tile_at(w, thread);
     t.fetches = &f;
-    w->k->keys(&t, b.keys, element(a->k, row, a->ldk, column, w->h.bytes), a->ldk, element(a->v, row, a->ldv, column, w->h.bytes), a->ldv);
-    place here, next = {.s = b.s, .n = first_tile(&b), .head = b.kv_head * w->h.group};
-    for (int more = 1; more;) {
-        here = next;
-        more = step(&b, &next);
-        run_tile(&b, &t, &here, more ? &next : NULL);
+    place next = {.s = b.s, .n = first_tile(&b), .kv_head = kv_head};
+    for (int64_t row = b.s->row + b.begin; kv_head < b.end_head; kv_head++) {
+        int64_t column = kv_head * w->h.dim;
+        w->k->keys(&t, b.keys, element(a->k, row, a->ldk, column, w->h.bytes), a->ldk, element(a->v, row, a->ldv, column, w->h.bytes), a->ldv);
+        while (next.kv_head == kv_head) {
+            place here = next;
+            int more = step(&b, &next);
+            run_tile(&b, &t, &here, more ? &next : NULL);
+        }
+        w->k->store(&t, b.keys, (float *)element(a->dk, row, a->lddk, column, 4), a->lddk, (float *)element(a->dv, row, a->lddv, column, 4), a->lddv);
     }
-    w->k->store(&t, b.keys, (float *)element(a->dk, row, a->lddk, column, 4), a->lddk, (float *)element(a->dv, row, a->lddv, column, 4), a->lddv);
 }
 
 // number_of is the number in the list of a segment with rows, given one by one in increasing order of `first_row`.
@@ -230,15 +264,15 @@ static int64_t number_of(const backward *w, int32_t first_row)
 }
 
 // plan lists the segments that have rows. It returns the number of jobs, and of turns.
-static int64_t plan(backward *w, int64_t *turns)
+static int64_t plan(backward *w, int threads, int64_t *turns)
 {
-    int64_t jobs = 0;
+    int64_t blocks = 0;
     *turns = 0;
     for (int64_t i = 0; i < w->a->segments; i++) {
         int32_t rows = w->cu[i + 1] - w->cu[i], p = w->prefix ? w->prefix[i] : -1;
         if (rows == 0) continue;
         segment *s = &w->segments[w->count];
-        *s = (segment){.first_job = jobs, .first_turn = *turns, .row = w->cu[i], .rows = rows, .lead = -1, .next = -1, .last = -1};
+        *s = (segment){.first_job = blocks, .first_turn = *turns, .row = w->cu[i], .rows = rows, .lead = -1, .next = -1, .last = -1};
         if (p >= 0 && w->cu[p + 1] > w->cu[p]) {
             s->lead = (int32_t)number_of(w, w->cu[p]);
             segment *lead = &w->segments[s->lead];
@@ -246,11 +280,15 @@ static int64_t plan(backward *w, int64_t *turns)
             segment *before = lead->last >= 0 ? &w->segments[lead->last] : lead;
             before->next = lead->last = (int32_t)w->count;
         }
-        jobs += blocks_of(s) * w->h.kv_heads;
-        *turns += tiles_of(s) * w->h.heads;
+        blocks += blocks_of(s);
+        *turns += tiles_of(w, s) * w->h.kv_heads * w->h.parts;
         w->count++;
     }
-    return jobs;
+    int64_t each = blocks * w->h.kv_heads / (JOBS_A_THREAD * threads);
+    w->heads_a_job = threads == 1 || each > w->h.kv_heads ? w->h.kv_heads : each > 1 ? each : 1;
+    int64_t groups = tk_ceil_div(w->h.kv_heads, w->heads_a_job);
+    for (int64_t i = 0; i < w->count; i++) w->segments[i].first_job *= groups;
+    return blocks * groups;
 }
 
 static int32_t check(const tk_attention_backward_args *a, const tk_heads *h, const int32_t *cu, const int32_t *prefix, tk_error *err)
@@ -298,13 +336,14 @@ int32_t tk_cpu_attention_backward(uint64_t ctx, tk_attention_backward_args *a, t
     w.at = layout(&w.h, tk_pool_threads(cx->pool), w.rows);
     TK_TRY(tk_attention_check_space("attention_backward", a->workspace, a->workspace_bytes, w.at.bytes, err));
 
+    w.positions = TK_GRAD_ROWS / w.h.tile_heads;
     w.base = tk_attention_base(a->workspace);
     w.segments = (segment *)(w.base + w.at.plan);
     w.turns = (_Atomic int32_t *)(w.base + w.at.turns);
     w.delta = (float *)(w.base + w.at.delta);
-    int64_t turns, jobs = plan(&w, &turns);
+    int64_t turns, jobs = plan(&w, tk_pool_threads(cx->pool), &turns);
     memset(w.base + w.at.turns, 0, (size_t)turns * sizeof *w.turns);
-    tk_pool_run(cx->pool, tk_ceil_div(w.rows, TK_GRAD_ROWS), delta_rows, &w);
+    tk_pool_run(cx->pool, tk_ceil_div(w.rows, DELTA_ROWS), delta_rows, &w);
     tk_pool_run(cx->pool, jobs, run_block, &w);
     return TK_OK;
 }

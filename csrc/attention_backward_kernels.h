@@ -1,5 +1,5 @@
-// attention_backward_kernels.h - ISA-dependent functions of attention_backward: a tile of query rows of one head against a block of
-// the keys of its KV head.
+// attention_backward_kernels.h - ISA-dependent functions of attention_backward: a tile of query rows against a block of the keys of
+// their KV head. As in attention the query heads of a KV head count as rows, heads within positions.
 #ifndef TK_ATTENTION_BACKWARD_KERNELS_H
 #define TK_ATTENTION_BACKWARD_KERNELS_H
 
@@ -11,10 +11,14 @@ enum {
     TK_GRAD_ROWS = 64,   // most query rows of a tile
     TK_GRAD_KEYS = 64,   // most keys of a block
     TK_GRAD_PANEL = 16,  // columns of a panel
-    TK_GRAD_LD = TK_GRAD_KEYS + 16,  // row stride of p and ds: neither a multiple of what L1 maps to one set
+    // The row stride of p and ds, and the floats of a panel of 64 rows: a line more than a power of two, for the lines of a row to spread
+    // over L1.
+    TK_GRAD_LD = TK_GRAD_KEYS + 16,
+    TK_GRAD_PANEL_FLOATS = TK_GRAD_ROWS * TK_GRAD_PANEL + 16,
 };
 
-// A thread's memory, all f32. Panels hold a matrix [n][w] as [w / 16][64][16], its transpose's as [64 / 16][dimp][16].
+// A thread's memory, all f32. Panels hold a matrix [n][w] as [w / 16][64][16] (and a line after each), its transpose's as
+// [64 / 16][dimp][16].
 typedef struct tk_grad_tile {
     int64_t dim, dimp;  // head dimension, and rounded up to 16
     float scale;
@@ -26,9 +30,10 @@ typedef struct tk_grad_tile {
     tk_fetches *fetches; // asked for by weights and add_keys
 } tk_grad_tile;
 
-// Which pairs count: row r of `rows` sees the first see + r * step of the block's `keys` keys (at most all of them).
+// The tile's shape and which pairs count: `heads` rows of each of `positions` positions, of which number n sees the first see + n * step
+// of the block's `keys` keys (none where that is negative, at most all of them).
 typedef struct tk_grad_mask {
-    int64_t rows, keys, see, step;
+    int64_t positions, heads, keys, see, step;
 } tk_grad_mask;
 
 typedef struct tk_attention_backward_ops {
@@ -38,10 +43,10 @@ typedef struct tk_attention_backward_ops {
     // keys takes over n keys and values (row strides in elements) as the block, and sets dk and dv to 0.
     void (*keys)(const tk_grad_tile *t, int64_t n, const void *k, int64_t ldk, const void *v, int64_t ldv);
 
-    // rows takes over n queries and output gradients as the tile.
-    void (*rows)(const tk_grad_tile *t, int64_t n, const void *q, int64_t ldq, const float *dout, int64_t lddo);
+    // rows takes over queries and output gradients, of neighbouring heads (row strides in elements are those of positions).
+    void (*rows)(const tk_grad_tile *t, const tk_grad_mask *m, const void *q, int64_t ldq, const float *dout, int64_t lddo);
 
-    // weights makes p and ds, from lse and d of the tile's rows, ld apart.
+    // weights makes p and ds, from lse and d of the first position's heads; ld is the stride of positions.
     void (*weights)(const tk_grad_tile *t, const tk_grad_mask *m, const float *lse, const float *d, int64_t ld);
 
     // add_keys adds the tile's rows to dk and dv.

@@ -1,6 +1,6 @@
 // attention_backward.h - the gradients of attention, of a tile of query rows and a block of keys, for one ISA.
 //
-// For rows r of a tile and keys j of a block, all f32:
+// For rows r of a tile (heads within positions) and keys j of a block, all f32:
 //     s = q k^T, dp = dout v^T                            [rows][keys], dim steps
 //     p = e^(scale s - lse), ds = scale p (dp - d)        0 where r does not see j
 //     dv += p^T dout, dk += ds^T q                        [keys][dim], rows steps
@@ -37,20 +37,21 @@ enum { GRAD_MR = 2, GRAD_NV = 4 };
 enum {
     GRAD_W = TK_GRAD_PANEL,
     GRAD_PANEL_NV = GRAD_W / VL,             // vectors of one panel
-    GRAD_PANEL = TK_GRAD_ROWS * GRAD_W,      // floats of a panel of 64 rows
+    GRAD_PANEL = TK_GRAD_PANEL_FLOATS,
 };
 _Static_assert(TK_GRAD_ROWS == TK_GRAD_KEYS, "the panels of rows and of keys have one size");
 
 // How A stands: rows of panels, rows of p or ds, columns of p or ds.
 enum grad_a { GRAD_PANELS, GRAD_ROWS, GRAD_COLUMNS };
 
-// grad_block: C[mr][nv vectors] = A B, or C + A B with accumulate. panel: floats from one panel of B to the next.
+// grad_block: C[mr][nv vectors] = A B, or C + A B with accumulate. panel: floats from one panel of B to the next. Row i of C is at
+// c + at[i].
 TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, long steps, const float *a, const float *b, long panel, float *c,
-                          long ldc, int accumulate)
+                          const int64_t *at, int accumulate)
 {
     const long row = kind == GRAD_PANELS ? GRAD_W : kind == GRAD_ROWS ? TK_GRAD_LD : 1, step = kind == GRAD_COLUMNS ? TK_GRAD_LD : 1;
     vf acc[GRAD_MR][GRAD_NV];
-    LANES_FOR(i, mr) LANES_FOR(j, nv) acc[i][j] = accumulate ? v_load(c + i * ldc + j * VL) : v_zero();
+    LANES_FOR(i, mr) LANES_FOR(j, nv) acc[i][j] = accumulate ? v_load(c + at[i] + j * VL) : v_zero();
     for (long s = 0; s < steps;) {
         const long stop = kind != GRAD_PANELS || steps - s < GRAD_W ? steps : s + GRAD_W;
         for (; s < stop; s++, a += step, b += GRAD_W) {
@@ -63,7 +64,7 @@ TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, lo
         }
         if (kind == GRAD_PANELS) a += GRAD_PANEL - GRAD_W;
     }
-    LANES_FOR(i, mr) LANES_FOR(j, nv) v_store(c + i * ldc + j * VL, acc[i][j]);
+    LANES_FOR(i, mr) LANES_FOR(j, nv) v_store(c + at[i] + j * VL, acc[i][j]);
 }
 
 // GRAD_EACH_BLOCK calls block(mr, i, ...) for i = 0 .. n in register blocks.
@@ -80,94 +81,119 @@ TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, lo
 // grad_seen is how many keys row r sees, grad_first the first row that sees key j.
 TK_INLINE long grad_seen(const tk_grad_mask *m, long r)
 {
-    long n = m->see + r * m->step;
+    long n = m->step ? m->see + r / m->heads * m->step : m->see;
     return n < m->keys ? n : m->keys;
 }
-TK_INLINE long grad_first(const tk_grad_mask *m, long j) { return m->step && j >= m->see ? j - m->see + 1 : 0; }
+TK_INLINE long grad_first(const tk_grad_mask *m, long j) { return m->step && j >= m->see ? (j - m->see + 1) * m->heads : 0; }
+
+// What the strips of a product have in common. at: where the rows of C begin.
+typedef struct grad_run {
+    const tk_grad_tile *t;
+    const tk_grad_mask *m;
+    const float *a, *b;
+    float *c;
+    int64_t at[TK_GRAD_ROWS];
+    long rows, accumulate;
+} grad_run;
 
 // Register blocks of s or dp: rows i .. i+mr, keys j and on.
-TK_INLINE void score_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, long j, float *c)
+TK_INLINE void score_rows(const int mr, long i, const int nv, const grad_run *r, long j)
 {
-    if (grad_seen(m, i + mr - 1) <= j) return;
+    const tk_grad_tile *t = r->t;
+    if (grad_seen(r->m, i + mr - 1) <= j) return;
     fetch_some(t->fetches, t->dim * mr * nv * VL);
-    grad_block(GRAD_PANELS, mr, nv, t->dim, a + i * GRAD_W, b + j * t->dimp, t->dimp * GRAD_W, c + i * TK_GRAD_LD + j, TK_GRAD_LD, 0);
+    grad_block(GRAD_PANELS, mr, nv, t->dim, r->a + i * GRAD_W, r->b + j * t->dimp, t->dimp * GRAD_W, r->c + j, r->at + i, 0);
 }
 
 // Register blocks of dk or dv: keys i .. i+mr, columns j and on.
-TK_INLINE void key_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, long j, float *c)
+TK_INLINE void key_rows(const int mr, long i, const int nv, const grad_run *r, long j)
 {
-    long r = grad_first(m, i);
-    if (r >= m->rows) return;
-    fetch_some(t->fetches, (m->rows - r) * mr * nv * VL);
-    grad_block(GRAD_COLUMNS, mr, nv, m->rows - r, a + r * TK_GRAD_LD + i, b + j * TK_GRAD_ROWS + r * GRAD_W, GRAD_PANEL, c + i * t->dimp + j, t->dimp, 1);
+    long first = grad_first(r->m, i), steps = r->rows - first;
+    if (steps <= 0) return;
+    fetch_some(r->t->fetches, steps * mr * nv * VL);
+    grad_block(GRAD_COLUMNS, mr, nv, steps, r->a + first * TK_GRAD_LD + i, r->b + j / GRAD_W * GRAD_PANEL + first * GRAD_W, GRAD_PANEL, r->c + j, r->at + i, 1);
 }
 
 // Register blocks of dq: rows i .. i+mr, columns j and on.
-TK_INLINE void query_rows(const int mr, long i, const int nv, const tk_grad_tile *t, const tk_grad_mask *m, long j, float *c, long ldc, int accumulate)
+TK_INLINE void query_rows(const int mr, long i, const int nv, const grad_run *r, long j)
 {
-    grad_block(GRAD_ROWS, mr, nv, grad_seen(m, i + mr - 1), t->ds + i * TK_GRAD_LD, t->k + j * TK_GRAD_KEYS, GRAD_PANEL, c + i * ldc + j, ldc, accumulate);
+    grad_block(GRAD_ROWS, mr, nv, grad_seen(r->m, i + mr - 1), r->a + i * TK_GRAD_LD, r->b + j / GRAD_W * GRAD_PANEL, GRAD_PANEL, r->c + j, r->at + i,
+               (int)r->accumulate);
 }
 
 // A strip: all rows of C, nv vectors of its columns.
-#define GRAD_STRIPS(name, nv)                                                                                                           \
-    static __attribute__((noinline, unused)) void score_strip_##name(const tk_grad_tile *t, const tk_grad_mask *m, const float *a,      \
-                                                                   const float *b, long j, float *c)                                    \
-    {                                                                                                                                   \
-        GRAD_EACH_BLOCK(m->rows, score_rows, nv, t, m, a, b, j, c)                                                                      \
-    }                                                                                                                                   \
-    static __attribute__((noinline, unused)) void key_strip_##name(const tk_grad_tile *t, const tk_grad_mask *m, const float *a,        \
-                                                                 const float *b, long j, float *c)                                      \
-    {                                                                                                                                   \
-        GRAD_EACH_BLOCK(m->keys, key_rows, nv, t, m, a, b, j, c)                                                                        \
-    }                                                                                                                                   \
-    static __attribute__((noinline, unused)) void query_strip_##name(const tk_grad_tile *t, const tk_grad_mask *m, long j, float *c,    \
-                                                                   long ldc, int accumulate)                                            \
-    {                                                                                                                                   \
-        GRAD_EACH_BLOCK(m->rows, query_rows, nv, t, m, j, c, ldc, accumulate)                                                           \
+#define GRAD_STRIPS(name, nv)                                                                   \
+    static __attribute__((noinline, unused)) void score_strip_##name(const grad_run *r, long j) \
+    {                                                                                           \
+        GRAD_EACH_BLOCK(r->rows, score_rows, nv, r, j)                                          \
+    }                                                                                           \
+    static __attribute__((noinline, unused)) void key_strip_##name(const grad_run *r, long j)   \
+    {                                                                                           \
+        GRAD_EACH_BLOCK(r->m->keys, key_rows, nv, r, j)                                         \
+    }                                                                                           \
+    static __attribute__((noinline, unused)) void query_strip_##name(const grad_run *r, long j) \
+    {                                                                                           \
+        GRAD_EACH_BLOCK(r->rows, query_rows, nv, r, j)                                          \
     }
 GRAD_STRIPS(wide, GRAD_NV)
 GRAD_STRIPS(panel, GRAD_PANEL_NV)
 #undef GRAD_STRIPS
 
 // GRAD_EACH_STRIP calls the strip at columns j = 0 .. n, n a multiple of GRAD_W or rounded up to one.
-#define GRAD_EACH_STRIP(n, strip, ...)                                              \
-    for (long j = 0; j < (n); j += GRAD_NV * VL) {                                  \
-        if (GRAD_PANEL_NV == 1 && j + GRAD_W >= (n)) strip##_panel(__VA_ARGS__);    \
-        else strip##_wide(__VA_ARGS__);                                             \
+#define GRAD_EACH_STRIP(n, strip, r)                                        \
+    for (long j = 0; j < (n); j += GRAD_NV * VL) {                          \
+        if (GRAD_PANEL_NV == 1 && j + GRAD_W >= (n)) strip##_panel(r, j);   \
+        else strip##_wide(r, j);                                            \
     }
 
-static void TK_SIMD(grad_weights)(const tk_grad_tile *t, const tk_grad_mask *m, const float *lse, const float *d, int64_t ld)
+// grad_run_of is a product whose C has rows ld apart.
+TK_INLINE grad_run grad_run_of(const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, float *c, long ld)
 {
-    GRAD_EACH_STRIP(m->keys, score_strip, t, m, t->q, t->kt, j, t->p)
-    GRAD_EACH_STRIP(m->keys, score_strip, t, m, t->dout, t->vt, j, t->ds)
-    const vf scale = v_set1(t->scale);
-    for (long r = 0; r < m->rows; r++) {
-        const float norm = lse[r * ld];
-        const long seen = norm == -INFINITY ? 0 : grad_seen(m, r);
-        const vf norms = v_set1(norm), delta = v_set1(d[r * ld]);
-        float *p = t->p + r * TK_GRAD_LD, *ds = t->ds + r * TK_GRAD_LD;
-        for (long j = 0; j < m->keys; j += VL) {
-            vf e = v_zero(), g = v_zero();
-            if (j < seen) {
-                vf y = v_fnma(scale, v_load(p + j), norms);  // not below 0, but for rounding
-                e = v_expneg(v_max(v_set1(-EXPNEG_MOST), y));
-                g = v_mul(v_mul(scale, e), v_sub(v_load(ds + j), delta));
-            }
-            if (j < seen && j + VL > seen) {
+    grad_run r;
+    r.t = t, r.m = m, r.a = a, r.b = b, r.c = c, r.rows = m->positions * m->heads, r.accumulate = 1;
+    for (long i = 0; i < TK_GRAD_ROWS; i++) r.at[i] = i * ld;
+    return r;
+}
+
+// grad_row turns row r of s and dp into p and ds.
+TK_INLINE void grad_row(const tk_grad_tile *t, const tk_grad_mask *m, long r, float lse, float d)
+{
+    const long seen = lse == -INFINITY ? 0 : grad_seen(m, r);
+    const vf scale = v_set1(t->scale), norm = v_set1(lse), delta = v_set1(d);
+    float *p = t->p + r * TK_GRAD_LD, *ds = t->ds + r * TK_GRAD_LD;
+    for (long j = 0; j < m->keys; j += VL) {
+        vf e = v_zero(), g = v_zero();
+        if (j < seen) {
+            vf y = v_fnma(scale, v_load(p + j), norm);  // not below 0, but for rounding
+            e = v_expneg(v_max(v_set1(-EXPNEG_MOST), y));
+            g = v_mul(v_mul(scale, e), v_sub(v_load(ds + j), delta));
+            if (j + VL > seen) {
                 uint32_t mask = ((uint32_t)1 << (seen - j)) - 1;
                 e = v_keep(mask, e, v_zero());
                 g = v_keep(mask, g, v_zero());
             }
-            v_store(p + j, e);
-            v_store(ds + j, g);
         }
+        v_store(p + j, e);
+        v_store(ds + j, g);
     }
+}
+
+static void TK_SIMD(grad_weights)(const tk_grad_tile *t, const tk_grad_mask *m, const float *lse, const float *d, int64_t ld)
+{
+    grad_run s = grad_run_of(t, m, t->q, t->kt, t->p, TK_GRAD_LD);
+    GRAD_EACH_STRIP(m->keys, score_strip, &s)
+    s.a = t->dout, s.b = t->vt, s.c = t->ds;
+    GRAD_EACH_STRIP(m->keys, score_strip, &s)
+    for (long n = 0; n < m->positions; n++)
+        for (long h = 0; h < m->heads; h++) grad_row(t, m, n * m->heads + h, lse[n * ld + h], d[n * ld + h]);
 }
 
 static void TK_SIMD(grad_add_keys)(const tk_grad_tile *t, const tk_grad_mask *m)
 {
-    GRAD_EACH_STRIP(t->dimp, key_strip, t, m, t->p, t->dout, j, t->dv)
-    GRAD_EACH_STRIP(t->dimp, key_strip, t, m, t->ds, t->q, j, t->dk)
+    grad_run s = grad_run_of(t, m, t->p, t->dout, t->dv, t->dimp);
+    GRAD_EACH_STRIP(t->dimp, key_strip, &s)
+    s.a = t->ds, s.b = t->q, s.c = t->dk;
+    GRAD_EACH_STRIP(t->dimp, key_strip, &s)
 }
 
 // A row of n floats.
@@ -180,14 +206,17 @@ TK_INLINE void grad_copy(float *y, const float *x, long n)
 
 static void TK_SIMD(grad_add_rows)(const tk_grad_tile *t, const tk_grad_mask *m, float *dq, int64_t lddq, int first)
 {
-    if (t->dim == t->dimp) {
-        GRAD_EACH_STRIP(t->dimp, query_strip, t, m, j, dq, lddq, !first)
-        return;
-    }
-    if (!first)
-        for (long r = 0; r < m->rows; r++) grad_copy(t->dq + r * t->dimp, dq + r * lddq, t->dim);
-    GRAD_EACH_STRIP(t->dimp, query_strip, t, m, j, t->dq, t->dimp, !first)
-    for (long r = 0; r < m->rows; r++) grad_copy(dq + r * lddq, t->dq + r * t->dimp, t->dim);
+    const int whole = t->dim == t->dimp;
+    int64_t at[TK_GRAD_ROWS];
+    grad_run s = grad_run_of(t, m, t->ds, t->k, whole ? dq : t->dq, t->dimp);
+    s.accumulate = !first;
+    for (long r = 0; r < s.rows; r++) at[r] = r / m->heads * lddq + r % m->heads * t->dim;
+    if (whole) memcpy(s.at, at, sizeof at);
+    else if (!first)
+        for (long r = 0; r < s.rows; r++) grad_copy(t->dq + r * t->dimp, dq + at[r], t->dim);
+    GRAD_EACH_STRIP(t->dimp, query_strip, &s)
+    if (whole) return;
+    for (long r = 0; r < s.rows; r++) grad_copy(dq + at[r], t->dq + r * t->dimp, t->dim);
 }
 
 static void TK_SIMD(grad_store)(const tk_grad_tile *t, int64_t n, float *dk, int64_t lddk, float *dv, int64_t lddv)
@@ -210,56 +239,59 @@ TK_INLINE void grad_transpose(long dimp, long n, const float *x, float *y)
         }
 }
 
-#define GRAD_LOADS(T, type)                                                                                                                 \
-    /* n rows of dim elements to panels, zeros from dim on */                                                                               \
-    TK_INLINE void grad_panels_##T(long dim, long n, const type *x, long ldx, float *y)                                                     \
-    {                                                                                                                                       \
-        for (long r = 0; r < n; r++, x += ldx, y += GRAD_W) {                                                                               \
-            float *to = y;                                                                                                                  \
-            for (long c = 0; c < dim; c += GRAD_W, to += GRAD_PANEL)                                                                        \
-                LANES_FOR(j, GRAD_PANEL_NV) {                                                                                               \
-                    long left = dim - c - j * VL;                                                                                           \
-                    v_store(to + j * VL, left >= VL ? v_get_##T(x + c + j * VL) : left > 0 ? v_getn_##T(x + c + j * VL, left) : v_zero());  \
-                }                                                                                                                           \
-        }                                                                                                                                   \
-    }                                                                                                                                       \
-                                                                                                                                            \
-/* a head is a lane and takes its columns in dp's order: where one key has all of the weight, dp - d is 0 */                                \
-    static void TK_SIMD(grad_delta_##T)(int64_t heads, int64_t dim, const void *out, const float *dout, float *d)                           \
-    {                                                                                                                                       \
-        for (long h = 0; h < heads; h += VL) {                                                                                              \
-            vf sum = v_zero();                                                                                                              \
-            for (long c = 0; c < dim; c += VL) {                                                                                            \
-                vi o[VL], g[VL];                                                                                                            \
-                long n = dim - c < VL ? dim - c : VL;                                                                                       \
-                LANES_FOR(i, VL) {                                                                                                          \
-                    long at = (h + i < heads ? h + i : heads - 1) * dim + c;                                                                \
-                    const type *x = (const type *)out + at;                                                                                 \
-                    o[i] = v_lanes_of(n == VL ? v_get_##T(x) : v_getn_##T(x, n));                                                           \
-                    g[i] = v_lanes_upto(dout + at, n);                                                                                      \
-                }                                                                                                                           \
-                v_transpose(o);                                                                                                             \
-                v_transpose(g);                                                                                                             \
-                LANES_FOR(i, VL) if (i < n) sum = v_fma(v_as_f32(g[i]), v_as_f32(o[i]), sum);                                               \
-            }                                                                                                                               \
-            v_store_upto(d + h, sum, heads - h < VL ? heads - h : VL);                                                                      \
-        }                                                                                                                                   \
-    }                                                                                                                                       \
-                                                                                                                                            \
-    static void TK_SIMD(grad_keys_##T)(const tk_grad_tile *t, int64_t n, const void *k, int64_t ldk, const void *v, int64_t ldv)            \
-    {                                                                                                                                       \
-        grad_panels_##T(t->dim, n, v, ldv, t->k);                                                                                           \
-        grad_transpose(t->dimp, n, t->k, t->vt);                                                                                            \
-        grad_panels_##T(t->dim, n, k, ldk, t->k);                                                                                           \
-        grad_transpose(t->dimp, n, t->k, t->kt);                                                                                            \
-        memset(t->dk, 0, (size_t)(n * t->dimp) * sizeof(float));                                                                            \
-        memset(t->dv, 0, (size_t)(n * t->dimp) * sizeof(float));                                                                            \
-    }                                                                                                                                       \
-                                                                                                                                            \
-    static void TK_SIMD(grad_rows_##T)(const tk_grad_tile *t, int64_t n, const void *q, int64_t ldq, const float *dout, int64_t lddo)       \
-    {                                                                                                                                       \
-        grad_panels_##T(t->dim, n, q, ldq, t->q);                                                                                           \
-        grad_panels_f32(t->dim, n, dout, lddo, t->dout);                                                                                    \
+#define GRAD_LOADS(T, type)                                                                                                                         \
+    /* n rows of dim elements to panels, zeros from dim on */                                                                                       \
+    TK_INLINE void grad_panels_##T(long dim, long n, const type *x, long ldx, float *y)                                                             \
+    {                                                                                                                                               \
+        for (long r = 0; r < n; r++, x += ldx, y += GRAD_W) {                                                                                       \
+            float *to = y;                                                                                                                          \
+            for (long c = 0; c < dim; c += GRAD_W, to += GRAD_PANEL)                                                                                \
+                LANES_FOR(j, GRAD_PANEL_NV) {                                                                                                       \
+                    long left = dim - c - j * VL;                                                                                                   \
+                    v_store(to + j * VL, left >= VL ? v_get_##T(x + c + j * VL) : left > 0 ? v_getn_##T(x + c + j * VL, left) : v_zero());          \
+                }                                                                                                                                   \
+        }                                                                                                                                           \
+    }                                                                                                                                               \
+                                                                                                                                                    \
+    /* a head is a lane and takes its columns in dp's order: where one key has all of the weight, dp - d is 0 */                                    \
+    static void TK_SIMD(grad_delta_##T)(int64_t heads, int64_t dim, const void *out, const float *dout, float *d)                                   \
+    {                                                                                                                                               \
+        for (long h = 0; h < heads; h += VL) {                                                                                                      \
+            vf sum = v_zero();                                                                                                                      \
+            for (long c = 0; c < dim; c += VL) {                                                                                                    \
+                vi o[VL], g[VL];                                                                                                                    \
+                long n = dim - c < VL ? dim - c : VL;                                                                                               \
+                LANES_FOR(i, VL) {                                                                                                                  \
+                    long at = (h + i < heads ? h + i : heads - 1) * dim + c;                                                                        \
+                    const type *x = (const type *)out + at;                                                                                         \
+                    o[i] = v_lanes_of(n == VL ? v_get_##T(x) : v_getn_##T(x, n));                                                                   \
+                    g[i] = v_lanes_upto(dout + at, n);                                                                                              \
+                }                                                                                                                                   \
+                v_transpose(o);                                                                                                                     \
+                v_transpose(g);                                                                                                                     \
+                LANES_FOR(i, VL) if (i < n) sum = v_fma(v_as_f32(g[i]), v_as_f32(o[i]), sum);                                                       \
+            }                                                                                                                                       \
+            v_store_upto(d + h, sum, heads - h < VL ? heads - h : VL);                                                                              \
+        }                                                                                                                                           \
+    }                                                                                                                                               \
+                                                                                                                                                    \
+    static void TK_SIMD(grad_keys_##T)(const tk_grad_tile *t, int64_t n, const void *k, int64_t ldk, const void *v, int64_t ldv)                    \
+    {                                                                                                                                               \
+        grad_panels_##T(t->dim, n, v, ldv, t->k);                                                                                                   \
+        grad_transpose(t->dimp, n, t->k, t->vt);                                                                                                    \
+        grad_panels_##T(t->dim, n, k, ldk, t->k);                                                                                                   \
+        grad_transpose(t->dimp, n, t->k, t->kt);                                                                                                    \
+        memset(t->dk, 0, (size_t)(n * t->dimp) * sizeof(float));                                                                                    \
+        memset(t->dv, 0, (size_t)(n * t->dimp) * sizeof(float));                                                                                    \
+    }                                                                                                                                               \
+                                                                                                                                                    \
+    static void TK_SIMD(grad_rows_##T)(const tk_grad_tile *t, const tk_grad_mask *m, const void *q, int64_t ldq, const float *dout, int64_t lddo)   \
+    {                                                                                                                                               \
+        for (long n = 0; n < m->positions; n++) {                                                                                                   \
+            long at = n * m->heads * GRAD_W;                                                                                                        \
+            grad_panels_##T(t->dim, m->heads, (const type *)q + n * ldq, t->dim, t->q + at);                                                        \
+            grad_panels_f32(t->dim, m->heads, dout + n * lddo, t->dim, t->dout + at);                                                               \
+        }                                                                                                                                           \
     }
 GRAD_LOADS(f32, float)
 GRAD_LOADS(bf16, uint16_t)
