@@ -1,7 +1,6 @@
 // elementwise.h - copy, fill, cast, add, and the table of the elementwise kernels, for one ISA.
 //
 // All are bound by memory: their floor is the bytes read and written.
-#include "dtype.h"
 #include "gelu.h"
 #include "rmsnorm.h"
 #include "rope.h"
@@ -53,6 +52,12 @@ static void TK_SIMD(widen)(const uint16_t *x, float *y, int64_t n)
         const type *a = av, *b = bv;                                                                              \
         type *y = yv;                                                                                             \
         int64_t i = 0;                                                                                            \
+        for (; i + WIDE_LANES <= n; i += WIDE_LANES) {                                                            \
+            vf x[WIDE], z[WIDE];                                                                                  \
+            wide_get_##T(a + i, x), wide_get_##T(b + i, z);                                                       \
+            WIDE_FOR(l) x[l] = v_add(x[l], z[l]);                                                                 \
+            wide_put_##T(y + i, x);                                                                               \
+        }                                                                                                         \
         for (; i + VL <= n; i += VL) v_put_##T(y + i, v_add(v_get_##T(a + i), v_get_##T(b + i)));                 \
         if (i < n) v_putn_##T(y + i, v_add(v_getn_##T(a + i, n - i), v_getn_##T(b + i, n - i)), n - i);           \
     }

@@ -47,15 +47,16 @@ TK_INLINE void vocab_max(const tk_vocab_chunk *c, int64_t j, uint32_t bits, int 
 
 TK_INLINE void vocab_add(const tk_vocab_chunk *c, int64_t j, uint32_t bits, int whole, vf m, vf *s, vf *t)
 {
-#pragma GCC unroll 8
-    for (int v = 0; v < VOCAB_NV; v++) {
+    // What is further down than f32 goes, banned columns too, counts as e^-87.3: nothing beside the maximum's 1.
+    vf y[VOCAB_NV], e[VOCAB_NV];
+    WIDE_FOR_OF(v, VOCAB_NV) {
         vf z = vocab_load(c, j, v, whole);
         if (!whole) z = v_keep(bits >> (v * VL), z, v_set1(-INFINITY));
-        // What is further down than f32 goes, banned columns too, counts as e^-87.3: nothing beside the maximum's 1.
-        vf y = v_min(v_set1(EXPNEG_MOST), v_sub(m, z)), e = v_expneg_term(y);
-        s[v] = v_add(s[v], e);
-        t[v] = v_fnma(y, e, t[v]);
+        y[v] = v_min(v_set1(EXPNEG_MOST), v_sub(m, z));
     }
+    expneg_wide_terms(VOCAB_NV, y, e);
+    WIDE_FOR_OF(v, VOCAB_NV) s[v] = v_add(s[v], e[v]);
+    WIDE_FOR_OF(v, VOCAB_NV) t[v] = v_fnma(y[v], e[v], t[v]);
 }
 
 static tk_vocab_state TK_SIMD(vocab_fold)(const tk_vocab_chunk *c)
@@ -81,8 +82,8 @@ static tk_vocab_state TK_SIMD(vocab_fold)(const tk_vocab_chunk *c)
         if (bits == ~0u) vocab_add(c, j, bits, 1, m, s, t);
         else if (bits) vocab_add(c, j, bits, 0, m, s, t);
     }
-    state.s = vocab_tree(s, 0);
     state.t = vocab_tree(t, 0);
+    state.s = isnan(state.t) ? NAN : vocab_tree(s, 0);  // e of a NaN may be anything, y e is not
     return state;
 }
 
