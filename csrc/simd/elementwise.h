@@ -6,14 +6,19 @@
 #include "rope.h"
 #include "swiglu.h"
 
-// copy: rows of some KB are copied here, since memcpy's choice above that (rep movsb) is slower than the caches.
-static void TK_SIMD(copy)(const void *src, void *dst, int64_t bytes)
+// copy: rows of some KB are copied here, since memcpy's choice above that (rep movsb) is slower than the caches. At its own pace it
+// fetches what is copied next, which no hardware foresees when rows are gathered.
+static void TK_SIMD(copy)(const void *src, void *dst, int64_t bytes, const void *next_src, void *next_dst)
 {
-    const char *s = src;
-    char *d = dst;
-    enum { STEP = 4 * VL * 4 };
-    for (; bytes >= STEP; bytes -= STEP, s += STEP, d += STEP) {
-        vf x[4];
+    const char *s = src, *ns = next_src;
+    char *d = dst, *nd = next_dst;
+    enum { STEP = 128 };
+    for (; bytes >= STEP; bytes -= STEP, s += STEP, d += STEP, ns += STEP, nd += STEP) {
+        __builtin_prefetch(ns);
+        __builtin_prefetch(ns + 64);
+        __builtin_prefetch(nd, 1);
+        __builtin_prefetch(nd + 64, 1);
+        vf x[STEP / (4 * VL)];
         memcpy(x, s, STEP);
         memcpy(d, x, STEP);
     }
@@ -76,5 +81,8 @@ static const tk_elementwise_kernels TK_SIMD(elementwise_kernels) = {
     .rmsnorm = {TK_SIMD(rmsnorm_f32), TK_SIMD(rmsnorm_bf16)},
     .angles = TK_SIMD(angles),
     .sincos = TK_SIMD(sincos),
+#if TK_ISA_LEVEL >= 2
+    .sincos_near = TK_SIMD(sincos_near),
+#endif
     .rope = {TK_SIMD(rope_f32), TK_SIMD(rope_bf16)},
 };

@@ -59,15 +59,31 @@ TK_INLINE void vocab_add(const tk_vocab_chunk *c, int64_t j, uint32_t bits, int 
     WIDE_FOR_OF(v, VOCAB_NV) t[v] = v_fnma(y[v], e[v], t[v]);
 }
 
+// What vocab_fold does with 32 columns from j on: all of them, or those of the bits.
+#define VOCAB_EACH(whole_step, part_step)                            \
+    do {                                                             \
+        int64_t j = 0;                                               \
+        if (!c->ban)                                                 \
+            for (; j + 32 <= c->width; j += 32) whole_step;          \
+        for (; j < c->width; j += 32) {                              \
+            uint32_t bits = vocab_bits(c, j);                        \
+            if (bits == ~0u) whole_step;                             \
+            else if (bits) part_step;                                \
+        }                                                            \
+    } while (0)
+
+// The next chunk of a row of logits is fetched while this one is in L1.
+TK_INLINE void vocab_fetch(const tk_vocab_chunk *c, int64_t j)
+{
+    __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j);
+    __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j + 16);
+}
+
 static tk_vocab_state TK_SIMD(vocab_fold)(const tk_vocab_chunk *c)
 {
     vf most[VOCAB_NV], s[VOCAB_NV], t[VOCAB_NV];
     for (int v = 0; v < VOCAB_NV; v++) most[v] = v_set1(-INFINITY), s[v] = t[v] = v_zero();
-    for (int64_t j = 0; j < c->width; j += 32) {
-        uint32_t bits = vocab_bits(c, j);
-        if (bits == ~0u) vocab_max(c, j, bits, 1, most);
-        else if (bits) vocab_max(c, j, bits, 0, most);
-    }
+    VOCAB_EACH(vocab_max(c, j, ~0u, 1, most), vocab_max(c, j, bits, 0, most));
     tk_vocab_state state = {.m = vocab_tree(most, 1)};
     if (!(state.m > -INFINITY)) {  // nothing, or nothing but -inf and NaN
         for (int64_t j = 0; j < c->width; j++)
@@ -75,13 +91,7 @@ static tk_vocab_state TK_SIMD(vocab_fold)(const tk_vocab_chunk *c)
         return state;
     }
     vf m = v_set1(state.m);
-    for (int64_t j = 0; j < c->width; j += 32) {
-        __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j);  // the next chunk of a row of logits, while this one is in L1
-        __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j + 16);
-        uint32_t bits = vocab_bits(c, j);
-        if (bits == ~0u) vocab_add(c, j, bits, 1, m, s, t);
-        else if (bits) vocab_add(c, j, bits, 0, m, s, t);
-    }
+    VOCAB_EACH((vocab_fetch(c, j), vocab_add(c, j, ~0u, 1, m, s, t)), (vocab_fetch(c, j), vocab_add(c, j, bits, 0, m, s, t)));
     state.t = vocab_tree(t, 0);
     state.s = isnan(state.t) ? NAN : vocab_tree(s, 0);  // e of a NaN may be anything, y e is not
     return state;
