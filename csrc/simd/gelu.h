@@ -23,26 +23,26 @@ TK_INLINE vf half_square(vf half, vf a, vf b)
 
 TK_INLINE void gelu_wide(const vf *x, vf *y)
 {
-    const vf most = v_set1(13), to_int = v_set1(0x1.8p23f);
+    const vf most = v_const(13), to_int = v_const(0x1.8p23f);
     vf a[WIDE], e[WIDE], q[WIDE], p[WIDE], t[WIDE];
     WIDE_FOR(i) a[i] = v_min(most, v_abs(x[i]));
-    WIDE_FOR(i) p[i] = v_mul(v_set1(0.5f), a[i]);
-    WIDE_FOR(i) t[i] = v_fma(v_mul(p[i], a[i]), v_set1(-1.44269504088896341f), to_int);
+    { const vf c0 = v_const(0.5f); WIDE_FOR(i) p[i] = v_mul(c0, a[i]); }
+    { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR(i) t[i] = v_fma(v_mul(p[i], a[i]), c0, to_int); }
     WIDE_FOR(i) q[i] = v_sub(t[i], to_int);
-    WIDE_FOR(i) p[i] = half_square(p[i], a[i], v_mul(q[i], v_set1(0.693359375f)));
-    WIDE_FOR(i) p[i] = v_fma(q[i], v_set1(-2.12194440e-4f), p[i]);
+    { const vf c0 = v_const(0.693359375f); WIDE_FOR(i) p[i] = half_square(p[i], a[i], v_mul(q[i], c0)); }
+    { const vf c0 = v_const(-2.12194440e-4f); WIDE_FOR(i) p[i] = v_fma(q[i], c0, p[i]); }
     expneg_wide_poly(WIDE, p, t, e);
     WIDE_FOR(i) e[i] = v_select_lt(a[i], most, e[i], v_zero());
-    WIDE_FOR(i) q[i] = v_fnma(v_rcp(v_add(a[i], v_set1(3.75f))), v_set1(7.5f), v_set1(1));
-    WIDE_FOR(i) p[i] = v_fma(v_set1(-5.736798994e-05f), q[i], v_set1(-5.508180493e-06f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(6.243069656e-04f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(-7.178760134e-04f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(-4.839681089e-03f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(2.520211972e-02f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(-6.726125628e-02f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(1.254837364e-01f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(-1.784643233e-01f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], q[i], v_set1(1.000392064e-01f));
+    { const vf c0 = v_const(3.75f), c1 = v_const(7.5f), c2 = v_const(1); WIDE_FOR(i) q[i] = v_fnma(v_rcp(v_add(a[i], c0)), c1, c2); }
+    wide_line(WIDE, p, q, -5.736798994e-05f, -5.508180493e-06f);
+    wide_horner(WIDE, p, q, 6.243069656e-04f);
+    wide_horner(WIDE, p, q, -7.178760134e-04f);
+    wide_horner(WIDE, p, q, -4.839681089e-03f);
+    wide_horner(WIDE, p, q, 2.520211972e-02f);
+    wide_horner(WIDE, p, q, -6.726125628e-02f);
+    wide_horner(WIDE, p, q, 1.254837364e-01f);
+    wide_horner(WIDE, p, q, -1.784643233e-01f);
+    wide_horner(WIDE, p, q, 1.000392064e-01f);
     WIDE_FOR(i) y[i] = v_fnma(v_mul(p[i], a[i]), e[i], v_max(v_zero(), x[i]));
 }
 
@@ -52,14 +52,14 @@ TK_INLINE void gelu_wide_near(const vf *x, vf *y)
     const vf most = v_set1(13);
     vf a[WIDE], e[WIDE], t[WIDE], p[WIDE];
     WIDE_FOR(i) a[i] = v_min(most, v_abs(x[i]));
-    WIDE_FOR(i) t[i] = v_rcp(v_add(a[i], v_set1(4.5125f)));
-    WIDE_FOR(i) p[i] = v_mul(v_mul(v_set1(0.5f), a[i]), a[i]);
+    { const vf c0 = v_const(4.5125f); WIDE_FOR(i) t[i] = v_rcp(v_add(a[i], c0)); }
+    { const vf c0 = v_const(0.5f); WIDE_FOR(i) p[i] = v_mul(v_mul(c0, a[i]), a[i]); }
     expneg_wide_near(p, e);
-    WIDE_FOR(i) p[i] = v_fma(v_set1(2.119302490e+03f), t[i], v_set1(-4.143605347e+02f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], t[i], v_set1(1.104439850e+02f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], t[i], v_set1(1.436054707e+00f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], t[i], v_set1(2.056252956e+00f));
-    WIDE_FOR(i) p[i] = v_fma(p[i], t[i], v_set1(3.947510719e-01f));
+    wide_line(WIDE, p, t, 2.119302490e+03f, -4.143605347e+02f);
+    wide_horner(WIDE, p, t, 1.104439850e+02f);
+    wide_horner(WIDE, p, t, 1.436054707e+00f);
+    wide_horner(WIDE, p, t, 2.056252956e+00f);
+    wide_horner(WIDE, p, t, 3.947510719e-01f);
     WIDE_FOR(i) t[i] = v_select_lt(a[i], most, v_mul(t[i], a[i]), v_zero());
     WIDE_FOR(i) y[i] = v_fnma(v_mul(p[i], t[i]), e[i], v_max(v_zero(), x[i]));
 }

@@ -103,20 +103,20 @@ TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 
 TK_INLINE void sincos_step(const vf *x, vf *c, vf *s)
 {
-    const vf to_int = v_set1(0x1.8p23f);
+    const vf to_int = v_const(0x1.8p23f);
     vf k[WIDE], r[WIDE], q[WIDE];
-    WIDE_FOR(i) k[i] = v_fma(x[i], v_set1(0x1.45f306p-1f), to_int);
+    { const vf k0 = v_const(0x1.45f306p-1f); WIDE_FOR(i) k[i] = v_fma(x[i], k0, to_int); }
     WIDE_FOR(i) q[i] = v_sub(k[i], to_int);
-    WIDE_FOR(i) r[i] = v_fnma(q[i], v_set1(0x1.921fb6p+0f), x[i]);
-    WIDE_FOR(i) r[i] = v_fnma(q[i], v_set1(-0x1.777a5cp-25f), r[i]);
+    { const vf k0 = v_const(0x1.921fb6p+0f); WIDE_FOR(i) r[i] = v_fnma(q[i], k0, x[i]); }
+    { const vf k0 = v_const(-0x1.777a5cp-25f); WIDE_FOR(i) r[i] = v_fnma(q[i], k0, r[i]); }
     WIDE_FOR(i) q[i] = v_mul(r[i], r[i]);
-    WIDE_FOR(i) s[i] = v_fma(v_set1(-0.0001951225696f), q[i], v_set1(0.008332141813f));
-    WIDE_FOR(i) c[i] = v_fma(v_set1(2.443280729e-5f), q[i], v_set1(-0.001388731975f));
-    WIDE_FOR(i) s[i] = v_fma(s[i], q[i], v_set1(-0.1666665439f));
-    WIDE_FOR(i) c[i] = v_fma(c[i], q[i], v_set1(0.04166664593f));
+    wide_line(WIDE, s, q, -0.0001951225696f, 0.008332141813f);
+    wide_line(WIDE, c, q, 2.443280729e-5f, -0.001388731975f);
+    wide_horner(WIDE, s, q, -0.1666665439f);
+    wide_horner(WIDE, c, q, 0.04166664593f);
     WIDE_FOR(i) s[i] = v_fma(v_mul(s[i], q[i]), r[i], r[i]);
-    WIDE_FOR(i) c[i] = v_fma(c[i], q[i], v_set1(-0.5f));
-    WIDE_FOR(i) c[i] = v_fma(c[i], q[i], v_set1(1));
+    wide_horner(WIDE, c, q, -0.5f);
+    wide_horner(WIDE, c, q, 1);
     WIDE_FOR(i) v_quadrant(k[i], &c[i], &s[i]);
 }
 

@@ -8,11 +8,11 @@
 TK_INLINE void swiglu_wide(int near, const vf *gate, const vf *up, vf *y)
 {
     vf z[WIDE], e[WIDE];
-    WIDE_FOR(i) z[i] = v_max(v_set1(-EXPNEG_MOST), gate[i]);
-    WIDE_FOR(i) y[i] = v_min(v_set1(EXPNEG_MOST), z[i]);
+    { const vf c0 = v_const(-EXPNEG_MOST); WIDE_FOR(i) z[i] = v_max(c0, gate[i]); }
+    { const vf c0 = v_const(EXPNEG_MOST); WIDE_FOR(i) y[i] = v_min(c0, z[i]); }
     if (near) expneg_wide_near(y, e);
     else expneg_wide(y, e);
-    WIDE_FOR(i) e[i] = v_add(e[i], v_set1(1));
+    { const vf c0 = v_const(1); WIDE_FOR(i) e[i] = v_add(e[i], c0); }
     WIDE_FOR(i) y[i] = v_quotient(v_mul(z[i], up[i]), e[i]);  // a NaN gate comes through z
 }
 
