@@ -19,7 +19,7 @@ static void embed_row(const tk_embed_args *a, int64_t i, int64_t begin, int64_t 
     char *y = TK_PTR(char, a->y) + i * a->ldy * tk_dtype_bytes(a->dtype);
     const int64_t whole = a->dtype == TK_BF16 && 2 * end > a->k ? end - 1 : end;  // steps whose lane is all of the row's
     for (int64_t s = begin; s < whole; s++) {
-        __builtin_prefetch(lane + (s + EMBED_AHEAD < end ? s + EMBED_AHEAD : s) * TK_PANEL);
+        __builtin_prefetch(lane + (s + EMBED_AHEAD < end ? s + EMBED_AHEAD : s) * TK_PANEL, 0, 2);
         memcpy(y + 4 * s, lane + s * TK_PANEL, 4);
     }
     if (whole < end) {

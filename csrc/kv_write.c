@@ -25,9 +25,9 @@ static void fetch_token(const kv_write *w, int64_t i, int64_t head)
     const char *k = TK_PTR(const char, a->k) + (i * a->ldk + head * a->dim) * w->bytes;
     const char *v = TK_PTR(const char, a->v) + (i * a->ldv + head * a->dim) * w->bytes;
     const char *tile = tile_of(w, slot, head), *value = tile + 4 * steps * TK_CHUNK + (a->dtype == TK_BF16 ? offset / 2 : offset) * row;
-    for (int64_t o = 0; o < bytes; o += 64) __builtin_prefetch(k + o), __builtin_prefetch(v + o);
-    for (int64_t s = 0; s < steps; s++) __builtin_prefetch(tile + 4 * (s * TK_CHUNK + offset), 1);
-    for (int64_t o = 0; o < row; o += 64) __builtin_prefetch(value + o, 1);
+    for (int64_t o = 0; o < bytes; o += 64) __builtin_prefetch(k + o, 0, 2), __builtin_prefetch(v + o, 0, 2);
+    for (int64_t s = 0; s < steps; s++) __builtin_prefetch(tile + 4 * (s * TK_CHUNK + offset), 1, 2);
+    for (int64_t o = 0; o < row; o += 64) __builtin_prefetch(value + o, 1, 2);
 }
 
 // One block of tokens, one KV head: runs of consecutive slots within a page are packed together.

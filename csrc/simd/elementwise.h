@@ -14,10 +14,10 @@ static void TK_SIMD(copy)(const void *src, void *dst, int64_t bytes, const void 
     char *d = dst, *nd = next_dst;
     enum { STEP = 128 };
     for (; bytes >= STEP; bytes -= STEP, s += STEP, d += STEP, ns += STEP, nd += STEP) {
-        __builtin_prefetch(ns);
-        __builtin_prefetch(ns + 64);
-        __builtin_prefetch(nd, 1);
-        __builtin_prefetch(nd + 64, 1);
+        __builtin_prefetch(ns, 0, 2);
+        __builtin_prefetch(ns + 64, 0, 2);
+        __builtin_prefetch(nd, 1, 2);
+        __builtin_prefetch(nd + 64, 1, 2);
         vf x[STEP / (4 * VL)];
         memcpy(x, s, STEP);
         memcpy(d, x, STEP);

@@ -14,8 +14,8 @@
         vf acc[WIDE] = {v_zero(), v_zero(), v_zero(), v_zero()}, v[WIDE], weight[WIDE];                                     \
         int64_t whole = cols / WIDE_LANES * WIDE_LANES;                                                                     \
         for (int64_t j = 0; j < whole; j += WIDE_LANES) {                                                                   \
-            for (size_t o = 0; o < WIDE_LANES * sizeof *w; o += 64) __builtin_prefetch((const char *)(w + j) + o);          \
-            for (size_t o = 0; o < WIDE_LANES * sizeof *y; o += 64) __builtin_prefetch((char *)(y + j) + o, 1);             \
+            for (size_t o = 0; o < WIDE_LANES * sizeof *w; o += 64) __builtin_prefetch((const char *)(w + j) + o, 0, 2);          \
+            for (size_t o = 0; o < WIDE_LANES * sizeof *y; o += 64) __builtin_prefetch((char *)(y + j) + o, 1, 2);             \
             wide_get_##T(x + j, v);                                                                                         \
             WIDE_FOR(l) acc[l] = v_fma(v[l], v[l], acc[l]);                                                                 \
         }                                                                                                                   \
