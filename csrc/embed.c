@@ -1,7 +1,8 @@
 // embed.c - rows of a packed weight by id.
 //
-// A row is one lane of every k step of its panel: the floor is a line of 64 bytes a k step and row at the read bandwidth. A page holds 32 steps, and no
-// hardware looks further: the lines are fetched here, EMBED_AHEAD steps ahead.
+// A row is one lane of every k step of its panel: the floor is a line of 64 bytes a k step and row at the read bandwidth. A page holds
+// 32 steps and no hardware prefetcher looks further, so lines are fetched here, EMBED_AHEAD steps ahead: into L2, since L1 has few sets
+// for a stride of two lines.
 #include "packed.h"
 
 enum { EMBED_STEPS = 1024, EMBED_AHEAD = 64 };  // of a job: a piece of a row, or several rows

@@ -1,8 +1,8 @@
 // rmsnorm.h - one row of RMSNorm, for one ISA.
 //
 // The squares are summed in 4 VL lanes, one column of each 4 VL to a lane (in f32 column j to lane j mod 4 VL, in bf16 in the order of
-// v_load2_bf16) and in increasing j; the lanes are added by one fixed tree. While the first pass waits for the row, it fetches the
-// weight and the output; the second finds all three in the L1 cache. Floor: the row read and written once.
+// v_load2_bf16) and in increasing j; the lanes are added by one fixed tree. The second pass finds the row in the L1 cache.
+// Floor: the row read and written once.
 #include "wide.h"
 
 #define RMSNORM_ROW(T, type)                                                                                                \
@@ -14,8 +14,6 @@
         vf acc[WIDE] = {v_zero(), v_zero(), v_zero(), v_zero()}, v[WIDE], weight[WIDE];                                     \
         int64_t whole = cols / WIDE_LANES * WIDE_LANES;                                                                     \
         for (int64_t j = 0; j < whole; j += WIDE_LANES) {                                                                   \
-            for (size_t o = 0; o < WIDE_LANES * sizeof *w; o += 64) __builtin_prefetch((const char *)(w + j) + o, 0, 2);          \
-            for (size_t o = 0; o < WIDE_LANES * sizeof *y; o += 64) __builtin_prefetch((char *)(y + j) + o, 1, 2);             \
             wide_get_##T(x + j, v);                                                                                         \
             WIDE_FOR(l) acc[l] = v_fma(v[l], v[l], acc[l]);                                                                 \
         }                                                                                                                   \
