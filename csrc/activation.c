@@ -11,7 +11,7 @@ typedef struct activation {
 } activation;
 
 // An element costs about as much arithmetic as moving this many bytes more.
-enum { ARITHMETIC = 8 };
+enum { ARITHMETIC = 4 };
 
 static void activation_block(const void *arg, int64_t row0, int64_t row1, int64_t col0, int64_t col1)
 {

@@ -2,7 +2,7 @@
 #include "blocks.h"
 
 enum {
-    POOL_PAYS = 512 << 10,  // bytes moved: some 20 us of one core, against some us for a call of the pool
+    POOL_PAYS = 1 << 20,  // bytes moved: some 40 us of one core, against some us for a call of the pool, 50 when its threads sleep
     BLOCK_LEAST = 32 << 10,
     BLOCK_MOST = 512 << 10,
     BLOCKS_PER_THREAD = 4,

@@ -36,7 +36,7 @@ static void cast_block(const void *arg, int64_t row0, int64_t row1, int64_t col0
     for (int64_t i = row0; i < row1; i++) {
         const char *x = s->a + i * s->lda + col0 * s->elem_a;
         char *y = s->y + i * s->ldy + col0 * s->elem_y;
-        if (s->elem_a == s->elem_y) s->k->copy(x, y, (col1 - col0) * s->elem_y);
+        if (s->elem_a == s->elem_y) s->k->copy(x, y, (col1 - col0) * s->elem_y, x + 4096, y + 4096);
         else if (s->elem_y == 2) s->k->narrow((const void *)x, (void *)y, col1 - col0);
         else s->k->widen((const void *)x, (void *)y, col1 - col0);
     }

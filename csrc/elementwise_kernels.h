@@ -7,7 +7,7 @@
 #include "include/thinker.h"
 
 typedef struct tk_elementwise_kernels {
-    void (*copy)(const void *src, void *dst, int64_t bytes);
+    void (*copy)(const void *src, void *dst, int64_t bytes, const void *next_src, void *next_dst);  // the next ones are only fetched
     void (*fill[2])(void *x, int64_t n, float value);
     void (*narrow)(const float *x, uint16_t *y, int64_t n);  // f32 to bf16
     void (*widen)(const uint16_t *x, float *y, int64_t n);   // bf16 to f32
@@ -19,6 +19,8 @@ typedef struct tk_elementwise_kernels {
     // n angles at[axis] * inv_freq, and their largest magnitude in f32 bits; n cosines and sines.
     uint32_t (*angles)(const float *at, const int32_t *axis, const float *inv_freq, float *angle, int64_t n);
     void (*sincos)(const float *angle, float *cos, float *sin, int64_t n);
+    // Both in one, for angles up to 2^17; the return value is their largest magnitude. NULL where an ISA has no fused multiply-add.
+    float (*sincos_near)(const float *at, const int32_t *axis, const float *inv_freq, float *cos, float *sin, int64_t n);
     // One row of heads, in place; sign -1 turns back.
     void (*rope[2])(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign);
 } tk_elementwise_kernels;

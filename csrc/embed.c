@@ -1,10 +1,11 @@
 // embed.c - rows of a packed weight by id.
 //
-// A row is one lane of every k step of its panel. Lines come from memory in pairs, so the floor is 128 bytes a k step and row at the
-// read bandwidth; the stride is constant, and the hardware's prefetchers keep up with it.
+// A row is one lane of every k step of its panel: the floor is a line of 64 bytes a k step and row at the read bandwidth. A page holds
+// 32 steps and no hardware prefetcher looks further, so lines are fetched here, EMBED_AHEAD steps ahead: into L2, since L1 has few sets
+// for a stride of two lines.
 #include "packed.h"
 
-enum { EMBED_STEPS = 1024 };  // of a job: a piece of a row, or several rows
+enum { EMBED_STEPS = 1024, EMBED_AHEAD = 64 };  // of a job: a piece of a row, or several rows
 
 typedef struct embed_job {
     const tk_embed_args *a;
@@ -18,7 +19,10 @@ static void embed_row(const tk_embed_args *a, int64_t i, int64_t begin, int64_t 
     const uint32_t *lane = TK_PTR(const uint32_t, a->w) + id / TK_PANEL * tk_panel_lanes(a->dtype, a->k) + id % TK_PANEL;
     char *y = TK_PTR(char, a->y) + i * a->ldy * tk_dtype_bytes(a->dtype);
     const int64_t whole = a->dtype == TK_BF16 && 2 * end > a->k ? end - 1 : end;  // steps whose lane is all of the row's
-    for (int64_t s = begin; s < whole; s++) memcpy(y + 4 * s, lane + s * TK_PANEL, 4);
+    for (int64_t s = begin; s < whole; s++) {
+        __builtin_prefetch(lane + (s + EMBED_AHEAD < end ? s + EMBED_AHEAD : s) * TK_PANEL, 0, 2);
+        memcpy(y + 4 * s, lane + s * TK_PANEL, 4);
+    }
     if (whole < end) {
         uint16_t last = (uint16_t)lane[whole * TK_PANEL];
         memcpy(y + 4 * whole, &last, 2);

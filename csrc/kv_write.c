@@ -2,6 +2,7 @@
 // may stay.
 #include "attention_tile.h"
 
+// A key's lanes lie on as many lines as it has, and no hardware foresees which: they are fetched while the tokens before are written.
 enum { WRITE_BLOCK = 64, WRITE_ALONE = 32 };  // tokens a job; calls of so few tokens are not worth waking threads
 
 typedef struct kv_write {
@@ -9,6 +10,25 @@ typedef struct kv_write {
     const tk_kv_write_args *a;
     int64_t bytes, kv_bytes, block;
 } kv_write;
+
+static char *tile_of(const kv_write *w, int64_t slot, int64_t head)
+{
+    return TK_PTR(char, w->a->pages) + slot / TK_CHUNK * w->a->page_stride + head * w->kv_bytes;
+}
+
+// fetch_token brings token i, and the lines that it goes to, near.
+static void fetch_token(const kv_write *w, int64_t i, int64_t head)
+{
+    const tk_kv_write_args *a = w->a;
+    const int64_t slot = TK_PTR(const int32_t, a->slots)[i], offset = slot % TK_CHUNK, bytes = a->dim * w->bytes;
+    const int64_t steps = tk_ksteps(a->dtype, a->dim), row = 4 * ((a->dim + 15) / 16 * 16);
+    const char *k = TK_PTR(const char, a->k) + (i * a->ldk + head * a->dim) * w->bytes;
+    const char *v = TK_PTR(const char, a->v) + (i * a->ldv + head * a->dim) * w->bytes;
+    const char *tile = tile_of(w, slot, head), *value = tile + 4 * steps * TK_CHUNK + (a->dtype == TK_BF16 ? offset / 2 : offset) * row;
+    for (int64_t o = 0; o < bytes; o += 64) __builtin_prefetch(k + o, 0, 2), __builtin_prefetch(v + o, 0, 2);
+    for (int64_t s = 0; s < steps; s++) __builtin_prefetch(tile + 4 * (s * TK_CHUNK + offset), 1, 2);
+    for (int64_t o = 0; o < row; o += 64) __builtin_prefetch(value + o, 1, 2);
+}
 
 // One block of tokens, one KV head: runs of consecutive slots within a page are packed together.
 static void kv_write_job(void *arg, int64_t job, int thread)
@@ -19,12 +39,14 @@ static void kv_write_job(void *arg, int64_t job, int thread)
     const int32_t *slots = TK_PTR(const int32_t, a->slots);
     int64_t head = job % a->kv_heads, begin = job / a->kv_heads * w->block;
     int64_t end = begin + w->block < a->n ? begin + w->block : a->n;
+    if (begin < end) fetch_token(w, begin, head);
     for (int64_t i = begin, next; i < end; i = next) {
-        int64_t page = slots[i] / TK_CHUNK, offset = slots[i] % TK_CHUNK;
+        int64_t offset = slots[i] % TK_CHUNK;
         for (next = i + 1; next < end && offset + (next - i) < TK_CHUNK && slots[next] == slots[i] + (next - i);) next++;
+        if (next < end) fetch_token(w, next, head);
         w->k->pack(a->dim, next - i, offset, TK_PTR(const char, a->k) + (i * a->ldk + head * a->dim) * w->bytes, a->ldk,
                    TK_PTR(const char, a->v) + (i * a->ldv + head * a->dim) * w->bytes, a->ldv,
-                   TK_PTR(char, a->pages) + page * a->page_stride + head * w->kv_bytes);
+                   tile_of(w, slots[i], head));
     }
 }
 

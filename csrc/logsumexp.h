@@ -17,7 +17,7 @@ static inline tk_lse tk_lse_merge(tk_lse a, tk_vocab_state c)
     tk_lse b = {(double)c.m, (double)c.s, (double)c.t};
     if (b.s == 0) return a;
     if (a.s == 0) return b;
-    double m = a.m > b.m ? a.m : b.m, da = a.m - m, db = b.m - m, ea = exp(da), eb = exp(db);
+    double m = a.m > b.m ? a.m : b.m, da = a.m - m, db = b.m - m, ea = da == 0 ? 1 : exp(da), eb = db == 0 ? 1 : exp(db);
     return (tk_lse){m, a.s * ea + b.s * eb, (a.t + da * a.s) * ea + (b.t + db * b.s) * eb};
 }
 

@@ -13,6 +13,7 @@ typedef struct rope_angles {
 } rope_angles;
 
 #define ROPE_FAST_MOST 0x4e800000u  // 2^30 as f32 bits: the kernel's range reduction is exact up to here
+#define ROPE_NEAR_MOST 0x1p17f        // and sincos_near's, which all positions of a model stay below
 enum { ROPE_FAST_AXES = 4, ROPE_BATCH = 256 };
 
 // rope_table_slow is for angles or numbers of axes that no model has.
@@ -29,6 +30,7 @@ static void rope_table_block(const void *arg, int64_t row0, int64_t row1, int64_
 {
     (void)col0, (void)col1;
     const rope_angles *t = arg;
+    float (*const near)(const float *, const int32_t *, const float *, float *, float *, int64_t) = t->k->sincos_near;
     float angle[ROPE_BATCH], at[ROPE_FAST_AXES] = {0};
     for (int64_t i = row0; i < row1; i++) {
         int fast = t->axes <= ROPE_FAST_AXES;
@@ -36,6 +38,7 @@ static void rope_table_block(const void *arg, int64_t row0, int64_t row1, int64_
         for (int64_t j0 = 0; j0 < t->half; j0 += ROPE_BATCH) {
             int64_t n = t->half - j0 < ROPE_BATCH ? t->half - j0 : ROPE_BATCH;
             float *c = t->cos + i * t->half + j0, *s = t->sin + i * t->half + j0;
+            if (fast && near && near(at, t->axis + j0, t->inv_freq + j0, c, s, n) <= ROPE_NEAR_MOST) continue;
             if (fast && t->k->angles(at, t->axis + j0, t->inv_freq + j0, angle, n) <= ROPE_FAST_MOST) t->k->sincos(angle, c, s, n);
             else rope_table_slow(t, i, j0, n, c, s);
         }
@@ -57,7 +60,7 @@ int32_t tk_cpu_rope_table(uint64_t ctx, tk_rope_table_args *a, tk_error *err)
     rope_angles t = {.k = &cx->kernels->elementwise, .positions = TK_PTR(const int32_t, a->positions), .axis = axis,
                      .inv_freq = TK_PTR(const float, a->inv_freq), .cos = TK_PTR(float, a->cos), .sin = TK_PTR(float, a->sin),
                      .axes = a->axes, .half = a->half, .ldp = a->ldp};
-    tk_run_blocks(cx, a->n, a->half, 32, TK_WHOLE_ROWS, rope_table_block, &t);
+    tk_run_blocks(cx, a->n, a->half, 16, TK_WHOLE_ROWS, rope_table_block, &t);
     return TK_OK;
 }
 

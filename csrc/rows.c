@@ -3,7 +3,7 @@
 #include "check.h"
 
 typedef struct row_copy {
-    void (*copy)(const void *src, void *dst, int64_t bytes);
+    void (*copy)(const void *src, void *dst, int64_t bytes, const void *next_src, void *next_dst);
     const char *x;
     char *y;
     const int32_t *src, *dst;
@@ -14,9 +14,14 @@ static void rows_block(const void *arg, int64_t row0, int64_t row1, int64_t col0
 {
     const row_copy *r = arg;
     int64_t at = col0 * r->elem, bytes = (col1 - col0) * r->elem;
+    const char *x = r->x + (r->src ? r->src[row0] : row0) * r->ldx + at;
+    char *y = r->y + (r->dst ? r->dst[row0] : row0) * r->ldy + at;
     for (int64_t i = row0; i < row1; i++) {
-        int64_t s = r->src ? r->src[i] : i, d = r->dst ? r->dst[i] : i;
-        r->copy(r->x + s * r->ldx + at, r->y + d * r->ldy + at, bytes);
+        int64_t next = i + 1 < row1 ? i + 1 : i;
+        const char *next_x = r->x + (r->src ? r->src[next] : next) * r->ldx + at;
+        char *next_y = r->y + (r->dst ? r->dst[next] : next) * r->ldy + at;
+        r->copy(x, y, bytes, next_x, next_y);
+        x = next_x, y = next_y;
     }
 }
 

@@ -1,6 +1,6 @@
 // sample.c - draws of ids from rows of logits.
 //
-// A row is one job. It is folded first, chunk by chunk, as logprob folds it, which gives its log-probabilities, its maximum, and the
+// A row is one job; when there are fewer rows than threads, the fold of a row is shared out instead. It is folded first, chunk by chunk, as logprob folds it, which gives its log-probabilities, its maximum, and the
 // sums of its chunks; so without a filter a draw reads the row once, and one chunk again. A filter reads what chunks can hold
 // its cut, and those that hold what it keeps.
 #include "check.h"
@@ -61,20 +61,47 @@ static int64_t draw_whole(const tk_filter_row *r, double *mass, double u)
     return i * TK_VOCAB_CHUNK + tk_filter_pick(r->scratch->e, c.width, target / exp((double)r->states[i].m - (double)r->max));
 }
 
-static void sample_row(void *arg, int64_t row, int thread)
+static tk_vocab_state *states_of(const sample_run *run, int thread)
 {
-    const sample_run *run = arg;
+    return (void *)(run->workspace + run->plan.threads + (uint64_t)thread * run->plan.thread_bytes + run->plan.states);
+}
+
+// fold_chunks folds the chunks begin .. end of a row.
+static void fold_chunks(const sample_run *run, int64_t row, int64_t begin, int64_t end, tk_vocab_state *states)
+{
+    const tk_sample_args *a = run->a;
+    const float *logits = TK_PTR(const float, a->logits) + row * a->ld, scale = scale_of(TK_PTR(const tk_sample_row, a->params)[row].temperature);
+    for (int64_t i = begin; i < end; i++) {
+        tk_vocab_chunk c = tk_vocab_chunk_at(logits, TK_PTR(const uint32_t, a->ban), a->n, i, scale);
+        states[i] = run->k->fold(&c);
+    }
+}
+
+enum { FOLD_CHUNKS = 8 };  // of a job, some us
+
+typedef struct fold_run {
+    const sample_run *run;
+    int64_t row;
+} fold_run;
+
+static void fold_job(void *arg, int64_t job, int thread)
+{
+    (void)thread;
+    const fold_run *f = arg;
+    int64_t chunks = tk_vocab_chunks(f->run->a->n), begin = job * FOLD_CHUNKS, end = begin + FOLD_CHUNKS;
+    fold_chunks(f->run, f->row, begin, end < chunks ? end : chunks, states_of(f->run, 0));
+}
+
+// draw_row draws from a row whose chunks are folded.
+static void draw_row(const sample_run *run, int64_t row, int thread)
+{
     const tk_sample_args *a = run->a;
     const tk_sample_row *p = TK_PTR(const tk_sample_row, a->params) + row;
     char *mine = run->workspace + run->plan.threads + (uint64_t)thread * run->plan.thread_bytes;
-    tk_vocab_state *states = (void *)(mine + run->plan.states);
+    tk_vocab_state *states = states_of(run, thread);
     double *mass = (void *)(mine + run->plan.mass);
     tk_filter_row r = {.k = run->k, .logits = TK_PTR(const float, a->logits) + row * a->ld, .ban = TK_PTR(const uint32_t, a->ban), .n = a->n,
                        .chunks = tk_vocab_chunks(a->n), .scale = scale_of(p->temperature), .states = states, .scratch = (void *)mine};
-    for (int64_t i = 0; i < r.chunks; i++) {
-        tk_vocab_chunk c = tk_vocab_chunk_at(r.logits, r.ban, r.n, i, r.scale);
-        states[i] = r.k->fold(&c);
-    }
     tk_lse lse = tk_lse_of(states, r.chunks);
     uint8_t *status = (uint8_t *)run->workspace + run->plan.status + row;
     *status = isnan(lse.s) ? ROW_NOT_FINITE : lse.s == 0 ? ROW_EMPTY : ROW_OK;
@@ -91,6 +118,13 @@ static void sample_row(void *arg, int64_t row, int thread)
     TK_PTR(int32_t, a->ids)[row] = (int32_t)id;
     TK_PTR(float, a->logprob)[row] = tk_lse_logprob(lse, r.logits[id] * r.scale);
     if (a->entropy) TK_PTR(float, a->entropy)[row] = tk_lse_entropy(lse);
+}
+
+static void sample_row(void *arg, int64_t row, int thread)
+{
+    const sample_run *run = arg;
+    fold_chunks(run, row, 0, tk_vocab_chunks(run->a->n), states_of(run, thread));
+    draw_row(run, row, thread);
 }
 
 static int32_t check_sizes(tk_error *err, const char *op, int64_t rows, int64_t n)
@@ -128,7 +162,14 @@ int32_t tk_cpu_sample(uint64_t ctx, tk_sample_args *a, tk_error *err)
     TK_REQUIRE(a->workspace && a->workspace_bytes >= run.plan.bytes, "sample: workspace has %llu bytes, needs %llu",
                (unsigned long long)(a->workspace ? a->workspace_bytes : 0), (unsigned long long)run.plan.bytes);
     run.workspace = TK_PTR(char, a->workspace / TK_ALIGN * TK_ALIGN);
-    tk_pool_run(cx->pool, a->rows, sample_row, &run);
+    if (a->rows < tk_pool_threads(cx->pool)) {
+        for (int64_t i = 0; i < a->rows; i++) {
+            tk_pool_run(cx->pool, tk_ceil_div(tk_vocab_chunks(a->n), FOLD_CHUNKS), fold_job, &(fold_run){&run, i});
+            draw_row(&run, i, 0);
+        }
+    } else {
+        tk_pool_run(cx->pool, a->rows, sample_row, &run);
+    }
     const uint8_t *status = (const uint8_t *)run.workspace + run.plan.status;
     for (int64_t i = 0; i < a->rows; i++) {
         TK_REQUIRE(status[i] != ROW_NOT_FINITE, "sample: row %lld has a logit that is NaN or +inf at temperature %g", (long long)i,

@@ -41,11 +41,11 @@ func (s gelu) reference(t tensors) {
 	t.expect(y, refGELU(widen(x)), refGELU(x))
 }
 
-// The error function is counted as one FLOP.
+// x / sqrt 2, the error function, 1 + it, and the product with x/2.
 func (s gelu) work() Work {
 	n := float64(s.rows * s.cols)
 	e := float64(binding.DTypeBytes(s.dtype))
-	return Work{FLOPs: 5 * n, Read: n * e, Written: n * e}
+	return Work{FLOPs: (1 + erfFLOPs(s.dtype) + 3) * n, Read: n * e, Written: n * e}
 }
 
 func geluCases() (cs []Case) {

@@ -82,16 +82,26 @@ func (s kvWrite) reference(t tensors) {
 }
 
 // A key's elements lie in one lane of each k step of its page, whose lines hold 16 keys; a value's lie side by side, with those of the
-// other value of a lane.
+// other value of a lane. A line that is written in part is read too: the rest of it stays.
 func (s kvWrite) work() Work {
 	e := binding.DTypeBytes(s.dtype)
-	keys, values := map[int32]bool{}, map[int32]bool{}
+	keys, values := map[int32]int{}, map[int32]int{}
 	for _, slot := range s.slots {
-		keys[slot/16] = true
-		values[slot/int32(4/e)] = true
+		keys[slot/16]++
+		values[slot/int32(4/e)]++
 	}
-	lines := len(keys)*((s.dim*e+3)/4) + len(values)*((s.dim+15)/16)
-	return Work{Read: 2 * float64(s.n*s.kvHeads*s.dim*e), Written: float64(lines * s.kvHeads * line)}
+	read, written := 0, 0 // lines
+	count := func(filled map[int32]int, full, lines int) {
+		for _, n := range filled {
+			written += lines
+			if n < full {
+				read += lines
+			}
+		}
+	}
+	count(keys, 16, (s.dim*e+3)/4)
+	count(values, 4/e, (s.dim+15)/16)
+	return Work{Read: float64(2*s.n*s.kvHeads*s.dim*e + read*s.kvHeads*line), Written: float64(written * s.kvHeads * line)}
 }
 
 func kvWriteCases() (cs []Case) {

@@ -80,7 +80,7 @@ func (s logprob) reference(t tensors) {
 func (s logprob) work() Work {
 	e := float64(binding.DTypeBytes(s.dtype))
 	m, n, k := float64(s.rows), float64(s.n), float64(s.k)
-	return Work{FLOPs: 2 * m * n * k, Read: e * (m*k + n*k), Written: 4 * m}
+	return Work{FLOPs: m * n * (2*k + softmaxFLOPs(s.entropy)), Read: e * (m*k + n*k), Written: 4 * m}
 }
 
 func logprobCases() (cs []Case) {

@@ -69,7 +69,7 @@ func (s ropeTable) reference(t tensors) {
 
 func (s ropeTable) work() Work {
 	n := float64(s.n * s.half())
-	return Work{FLOPs: 3 * n, Read: 4 * float64(s.axes*s.n+2*s.half()), Written: 8 * n}
+	return Work{FLOPs: (1 + sincosFLOPs) * n, Read: 4 * float64(s.axes*s.n+2*s.half()), Written: 8 * n}
 }
 
 func ropeTableCases() (cs []Case) {

@@ -134,10 +134,10 @@ func sortedKeys(m map[int32]bool) []int32 {
 // row is row i's logits.
 func (s sample) row(t tensors, i int) []float32 { return t.values("logits")[i*s.n:][:s.n] }
 
-// An exponential is counted as one FLOP.
+// A filter needs no more arithmetic than the log-probability does.
 func (s sample) work() Work {
 	n := float64(s.rows) * float64(s.n)
-	return Work{FLOPs: 4 * n, Read: 4 * n, Written: 12 * float64(s.rows)}
+	return Work{FLOPs: softmaxFLOPs(s.entropy) * n, Read: 4 * n, Written: 12 * float64(s.rows)}
 }
 
 // sampling makes n rows that go through the settings in turn, each row with counters of its own.

@@ -52,11 +52,11 @@ func (s swiglu) reference(t tensors) {
 	t.expect("y", refSwiGLU(widen(gate), widen(up)), refSwiGLU(gate, up))
 }
 
-// An exponential is counted as one FLOP.
+// An exponential, 1 + it, a quotient and two products.
 func (s swiglu) work() Work {
 	n := float64(s.rows * s.cols)
 	e := float64(binding.DTypeBytes(s.dtype))
-	return Work{FLOPs: 5 * n, Read: 2 * n * e, Written: n * e}
+	return Work{FLOPs: (expFLOPs(s.dtype) + 4) * n, Read: 2 * n * e, Written: n * e}
 }
 
 func swigluCases() (cs []Case) {

@@ -13,4 +13,12 @@
 #define v_put_bf16 v_store_bf16
 #define v_putn_bf16 v_storen_bf16
 
+// Two vectors; f32 that go with bf16 come in the order of v_load2_bf16.
+TK_INLINE void v_get2_f32(const float *p, vf *a, vf *b) { *a = v_load(p), *b = v_load(p + VL); }
+TK_INLINE void v_put2_f32(float *p, vf a, vf b) { v_store(p, a), v_store(p + VL, b); }
+#define v_get2_bf16 v_load2_bf16
+#define v_put2_bf16 v_store2_bf16
+#define v_get2_f32_as_f32 v_get2_f32
+#define v_get2_f32_as_bf16 v_load2
+
 #endif

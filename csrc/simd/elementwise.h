@@ -1,20 +1,24 @@
 // elementwise.h - copy, fill, cast, add, and the table of the elementwise kernels, for one ISA.
 //
 // All are bound by memory: their floor is the bytes read and written.
-#include "dtype.h"
 #include "gelu.h"
 #include "rmsnorm.h"
 #include "rope.h"
 #include "swiglu.h"
 
-// copy: rows of some KB are copied here, since memcpy's choice above that (rep movsb) is slower than the caches.
-static void TK_SIMD(copy)(const void *src, void *dst, int64_t bytes)
+// copy: rows of some KB are copied here, since memcpy's choice above that (rep movsb) is slower than the caches. At its own pace it
+// fetches what is copied next, which no hardware foresees when rows are gathered.
+static void TK_SIMD(copy)(const void *src, void *dst, int64_t bytes, const void *next_src, void *next_dst)
 {
-    const char *s = src;
-    char *d = dst;
-    enum { STEP = 4 * VL * 4 };
-    for (; bytes >= STEP; bytes -= STEP, s += STEP, d += STEP) {
-        vf x[4];
+    const char *s = src, *ns = next_src;
+    char *d = dst, *nd = next_dst;
+    enum { STEP = 128 };
+    for (; bytes >= STEP; bytes -= STEP, s += STEP, d += STEP, ns += STEP, nd += STEP) {
+        __builtin_prefetch(ns, 0, 2);
+        __builtin_prefetch(ns + 64, 0, 2);
+        __builtin_prefetch(nd, 1, 2);
+        __builtin_prefetch(nd + 64, 1, 2);
+        vf x[STEP / (4 * VL)];
         memcpy(x, s, STEP);
         memcpy(d, x, STEP);
     }
@@ -53,6 +57,12 @@ static void TK_SIMD(widen)(const uint16_t *x, float *y, int64_t n)
         const type *a = av, *b = bv;                                                                              \
         type *y = yv;                                                                                             \
         int64_t i = 0;                                                                                            \
+        for (; i + WIDE_LANES <= n; i += WIDE_LANES) {                                                            \
+            vf x[WIDE], z[WIDE];                                                                                  \
+            wide_get_##T(a + i, x), wide_get_##T(b + i, z);                                                       \
+            WIDE_FOR(l) x[l] = v_add(x[l], z[l]);                                                                 \
+            wide_put_##T(y + i, x);                                                                               \
+        }                                                                                                         \
         for (; i + VL <= n; i += VL) v_put_##T(y + i, v_add(v_get_##T(a + i), v_get_##T(b + i)));                 \
         if (i < n) v_putn_##T(y + i, v_add(v_getn_##T(a + i, n - i), v_getn_##T(b + i, n - i)), n - i);           \
     }
@@ -71,5 +81,8 @@ static const tk_elementwise_kernels TK_SIMD(elementwise_kernels) = {
     .rmsnorm = {TK_SIMD(rmsnorm_f32), TK_SIMD(rmsnorm_bf16)},
     .angles = TK_SIMD(angles),
     .sincos = TK_SIMD(sincos),
+#if TK_ISA_LEVEL >= 2
+    .sincos_near = TK_SIMD(sincos_near),
+#endif
     .rope = {TK_SIMD(rope_f32), TK_SIMD(rope_bf16)},
 };

@@ -5,11 +5,11 @@
 #ifndef TK_SIMD_EXPNEG_H
 #define TK_SIMD_EXPNEG_H
 
-#include "vec.h"
+#include "wide.h"
 
 TK_INLINE vf v_expneg_int(vf y)
 {
-    const vf to_int = v_set1(0x1.8p23f);
+    const vf to_int = v_const(0x1.8p23f);
     return v_sub(v_fma(y, v_set1(-1.44269504088896341f), to_int), to_int);
 }
 
@@ -33,15 +33,58 @@ TK_INLINE vf v_expneg_part(vf y, vf over)
     return v_expneg_poly(v_sub(v_fma(n, v_set1(-2.12194440e-4f), r), over), n);
 }
 
-// v_expneg_term is e^-y for 0 <= y <= 87.3 as a term of a sum of at least 1: ln 2 rounded to f32 costs y 3e-9 of it, at most 1e-9 of the sum
-// (without fused multiply-add y 6e-8 of it, at most 3e-8 of the sum).
-TK_INLINE vf v_expneg_term(vf y)
+#define EXPNEG_MOST 87.3f
+
+// expneg_wide_poly is 2^m e^-r for n vectors, t = m + 1.5 2^23.
+TK_INLINE void expneg_wide_poly(int n, const vf *r, const vf *t, vf *e)
 {
-    vf n = v_expneg_int(y);
-    return v_expneg_poly(v_fma(n, v_set1(0.693147180559945309f), y), n);
+    wide_line(n, e, r, 1.381455571e-03f, -8.368693292e-03f);
+    wide_horner(n, e, r, 4.166832566e-02f);
+    wide_horner(n, e, r, -1.666652113e-01f);
+    wide_horner(n, e, r, 4.999999404e-01f);
+    wide_horner(n, e, r, -1);
+    wide_horner(n, e, r, 1);
+    WIDE_FOR_OF(i, n) e[i] = v_shift_exponent(e[i], t[i]);
 }
 
-#define EXPNEG_MOST 87.3f
+// expneg_wide is v_expneg_part(y, 0) of WIDE vectors, bit for bit, for -87.3 <= y <= 87.3. Of a NaN it makes anything.
+TK_INLINE void expneg_wide(const vf *y, vf *e)
+{
+    const vf to_int = v_const(0x1.8p23f);
+    vf t[WIDE], r[WIDE];
+    { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR(i) t[i] = v_fma(y[i], c0, to_int); }
+    WIDE_FOR(i) e[i] = v_sub(t[i], to_int);
+    { const vf c0 = v_const(0.693359375f); WIDE_FOR(i) r[i] = v_fma(e[i], c0, y[i]); }
+    { const vf c0 = v_const(-2.12194440e-4f); WIDE_FOR(i) r[i] = v_fma(e[i], c0, r[i]); }
+    expneg_wide_poly(WIDE, r, t, e);
+}
+
+// expneg_wide_terms is e^-y for n vectors, 0 <= y <= 87.3, as terms of a sum of at least 1: ln 2 rounded to f32 costs y 3e-9 of a term, at most
+// 1e-9 of the sum (without fused multiply-add y 6e-8 of it, at most 3e-8 of the sum). Of a NaN it makes anything.
+TK_INLINE void expneg_wide_terms(int n, const vf *y, vf *e)
+{
+    const vf to_int = v_const(0x1.8p23f);
+    vf t[8], r[8];
+    { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR_OF(i, n) t[i] = v_fma(y[i], c0, to_int); }
+    WIDE_FOR_OF(i, n) e[i] = v_sub(t[i], to_int);
+    { const vf c0 = v_const(0.693147180559945309f); WIDE_FOR_OF(i, n) r[i] = v_fma(e[i], c0, y[i]); }
+    expneg_wide_poly(n, r, t, e);
+}
+
+// expneg_wide_near is the same within 6e-6 of it, as much as a bf16 result keeps: a polynomial of degree 4, ln 2 in one part.
+TK_INLINE void expneg_wide_near(const vf *y, vf *e)
+{
+    const vf to_int = v_const(0x1.8p23f);
+    vf t[WIDE], r[WIDE];
+    { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR(i) t[i] = v_fma(y[i], c0, to_int); }
+    WIDE_FOR(i) e[i] = v_sub(t[i], to_int);
+    { const vf c0 = v_const(0.693147180559945309f); WIDE_FOR(i) r[i] = v_fma(e[i], c0, y[i]); }
+    wide_line(WIDE, e, r, 4.127768055e-02f, -1.675352901e-01f);
+    wide_horner(WIDE, e, r, 5.000512004e-01f);
+    wide_horner(WIDE, e, r, -1);
+    wide_horner(WIDE, e, r, 1);
+    WIDE_FOR(i) e[i] = v_shift_exponent(e[i], t[i]);
+}
 
 // v_expneg is e^-y for y >= 0; 0 above EXPNEG_MOST (where f32 has no normal numbers); NaN stays.
 TK_INLINE vf v_expneg(vf y)

@@ -22,6 +22,7 @@ TK_INLINE void pack_key_lanes(long ksteps, long n, const char *src, long stride,
                 LANES_FOR(i, VL) r[i] = v_lanes((const void *)(src + i * stride + 4 * s));
                 v_transpose(r);
                 LANES_FOR(i, VL) v_store_lanes(k + (s + i) * TK_CHUNK, r[i], VL);
+                LANES_FOR(i, VL) __builtin_prefetch(k + 16 + (s + i) * TK_CHUNK, 1, 2);  // the next line of the same steps
             } else {
                 LANES_FOR(i, VL) r[i] = i < cols ? v_lanes_upto(src + i * stride + 4 * s, lanes) : v_lanes_of(v_zero());
                 v_transpose(r);

@@ -47,26 +47,43 @@ TK_INLINE void vocab_max(const tk_vocab_chunk *c, int64_t j, uint32_t bits, int 
 
 TK_INLINE void vocab_add(const tk_vocab_chunk *c, int64_t j, uint32_t bits, int whole, vf m, vf *s, vf *t)
 {
-#pragma GCC unroll 8
-    for (int v = 0; v < VOCAB_NV; v++) {
+    // What is further down than f32 goes, banned columns too, counts as e^-87.3: nothing beside the maximum's 1.
+    vf y[VOCAB_NV], e[VOCAB_NV];
+    WIDE_FOR_OF(v, VOCAB_NV) {
         vf z = vocab_load(c, j, v, whole);
         if (!whole) z = v_keep(bits >> (v * VL), z, v_set1(-INFINITY));
-        // What is further down than f32 goes, banned columns too, counts as e^-87.3: nothing beside the maximum's 1.
-        vf y = v_min(v_set1(EXPNEG_MOST), v_sub(m, z)), e = v_expneg_term(y);
-        s[v] = v_add(s[v], e);
-        t[v] = v_fnma(y, e, t[v]);
+        y[v] = v_min(v_set1(EXPNEG_MOST), v_sub(m, z));
     }
+    expneg_wide_terms(VOCAB_NV, y, e);
+    WIDE_FOR_OF(v, VOCAB_NV) s[v] = v_add(s[v], e[v]);
+    WIDE_FOR_OF(v, VOCAB_NV) t[v] = v_fnma(y[v], e[v], t[v]);
+}
+
+// What vocab_fold does with 32 columns from j on: all of them, or those of the bits.
+#define VOCAB_EACH(whole_step, part_step)                            \
+    do {                                                             \
+        int64_t j = 0;                                               \
+        if (!c->ban)                                                 \
+            for (; j + 32 <= c->width; j += 32) whole_step;          \
+        for (; j < c->width; j += 32) {                              \
+            uint32_t bits = vocab_bits(c, j);                        \
+            if (bits == ~0u) whole_step;                             \
+            else if (bits) part_step;                                \
+        }                                                            \
+    } while (0)
+
+// The next chunk of a row of logits is fetched while this one is in L1.
+TK_INLINE void vocab_fetch(const tk_vocab_chunk *c, int64_t j)
+{
+    __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j);
+    __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j + 16);
 }
 
 static tk_vocab_state TK_SIMD(vocab_fold)(const tk_vocab_chunk *c)
 {
     vf most[VOCAB_NV], s[VOCAB_NV], t[VOCAB_NV];
     for (int v = 0; v < VOCAB_NV; v++) most[v] = v_set1(-INFINITY), s[v] = t[v] = v_zero();
-    for (int64_t j = 0; j < c->width; j += 32) {
-        uint32_t bits = vocab_bits(c, j);
-        if (bits == ~0u) vocab_max(c, j, bits, 1, most);
-        else if (bits) vocab_max(c, j, bits, 0, most);
-    }
+    VOCAB_EACH(vocab_max(c, j, ~0u, 1, most), vocab_max(c, j, bits, 0, most));
     tk_vocab_state state = {.m = vocab_tree(most, 1)};
     if (!(state.m > -INFINITY)) {  // nothing, or nothing but -inf and NaN
         for (int64_t j = 0; j < c->width; j++)
@@ -74,15 +91,9 @@ static tk_vocab_state TK_SIMD(vocab_fold)(const tk_vocab_chunk *c)
         return state;
     }
     vf m = v_set1(state.m);
-    for (int64_t j = 0; j < c->width; j += 32) {
-        __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j);  // the next chunk of a row of logits, while this one is in L1
-        __builtin_prefetch(c->logits + TK_VOCAB_CHUNK + j + 16);
-        uint32_t bits = vocab_bits(c, j);
-        if (bits == ~0u) vocab_add(c, j, bits, 1, m, s, t);
-        else if (bits) vocab_add(c, j, bits, 0, m, s, t);
-    }
-    state.s = vocab_tree(s, 0);
+    VOCAB_EACH((vocab_fetch(c, j), vocab_add(c, j, ~0u, 1, m, s, t)), (vocab_fetch(c, j), vocab_add(c, j, bits, 0, m, s, t)));
     state.t = vocab_tree(t, 0);
+    state.s = isnan(state.t) ? NAN : vocab_tree(s, 0);  // e of a NaN may be anything, y e is not
     return state;
 }
 

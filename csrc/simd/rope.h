@@ -1,5 +1,5 @@
 // rope.h - rotary position embeddings: angles to cosines and sines, and the rotation of one row of heads, for one ISA.
-#include "dtype.h"
+#include "wide.h"
 
 // angles: at[axis[j]] * inv_freq[j], rounded to f32, for axes 0 to 3 (selected, not gathered); returns the largest magnitude as f32
 // bits (above infinity's for NaN).
@@ -31,11 +31,11 @@ static uint32_t TK_SIMD(angles)(const float *at, const int32_t *axis, const floa
 #define D_REDUCE(x, k) ((((x) - (k) * 0x1.921fbp+0) - (k) * 0x1.5110bp-22) - (k) * 0x1.18469898cc517p-44)
 #endif
 
-// sincos: cosines and sines of f32 angles in double, rounded once: within 0.502 ulp of f32 for |angle| <= 2^30.
+// sincos: cosines and sines of f32 angles in double, rounded once: within 0.502 ulp of f32 for |angle| <= 2^30. For the angles that
+// sincos_near does not take, and for ISAs without a fused multiply-add, where that one would be inexact.
 //
 // angle = k pi/2 + r, |r| <= pi/4; polynomials in r fitted to least relative error (sin 5e-12, cos 1.2e-10); k mod 4 swaps and negates.
-// Without a branch, so that the compiler makes vectors of it. Floor: 4 bytes read and 8 written an element, or about 40 FLOPs; it runs
-// once a forward pass.
+// Without a branch, so that the compiler makes vectors of it.
 static void TK_SIMD(sincos)(const float *angle, float *restrict cos_out, float *restrict sin_out, int64_t n)
 {
     const double to_int = 0x1.8p52;
@@ -68,36 +68,128 @@ static void TK_SIMD(sincos)(const float *angle, float *restrict cos_out, float *
     }
 }
 
+// sincos_near: the cosines and sines of one row's angles, at[axis[j]] * inv_freq[j] as above, in f32: within 1e-7 for |angle| <= 2^17. It
+// returns the angles' largest magnitude; above that the results are of no use. Floor: 8 bytes written an element, or about 26 FLOPs.
+//
+// angle = k pi/2 + r, |r| <= pi/4 (1 + 2^-8): k times pi/2 rounded to f32 leaves a multiple of 2^-23 that is below 1, so the first fused
+// multiply-add is exact; the second puts in what pi/2 lost. Polynomials in r fitted to least error (sin 4e-9 r, cos 1e-10); k mod 4
+// swaps and negates.
+#if TK_ISA_LEVEL >= 2
+// v_table4 holds four numbers; v_lookup4 takes VL of them by index. v_quadrant turns cosines and sines by as many quarters as k's low bits.
+#if TK_ISA_LEVEL >= 3
+TK_INLINE vf v_table4(const float *p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
+TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm512_permutexvar_ps(_mm512_loadu_si512(index), table); }
+TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
+{
+    const __m512i u = _mm512_castps_si512(k), sign = _mm512_set1_epi32((int)0x80000000u);
+    const __mmask16 swap = _mm512_test_epi32_mask(u, _mm512_set1_epi32(1));
+    __m512i x = _mm512_castps_si512(_mm512_mask_blend_ps(swap, *c, *s)), y = _mm512_castps_si512(_mm512_mask_blend_ps(swap, *s, *c));
+    *c = _mm512_castsi512_ps(_mm512_xor_si512(x, _mm512_and_si512(_mm512_slli_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(1)), 30), sign)));
+    *s = _mm512_castsi512_ps(_mm512_xor_si512(y, _mm512_and_si512(_mm512_slli_epi32(u, 30), sign)));
+}
+#else
+TK_INLINE vf v_table4(const float *p) { return _mm256_broadcast_ps((const __m128 *)p); }
+TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm256_permutevar8x32_ps(table, _mm256_loadu_si256((const void *)index)); }
+TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
+{
+    const __m256i u = _mm256_castps_si256(k), sign = _mm256_set1_epi32((int)0x80000000u);
+    const vf swap = _mm256_castsi256_ps(_mm256_slli_epi32(u, 31));
+    vf x = _mm256_blendv_ps(*c, *s, swap), y = _mm256_blendv_ps(*s, *c, swap);
+    __m256i turn = _mm256_slli_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(1)), 30);
+    *c = _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_and_si256(turn, sign)));
+    *s = _mm256_xor_ps(y, _mm256_castsi256_ps(_mm256_and_si256(_mm256_slli_epi32(u, 30), sign)));
+}
+#endif
+
+TK_INLINE void sincos_step(const vf *x, vf *c, vf *s)
+{
+    const vf to_int = v_const(0x1.8p23f);
+    vf k[WIDE], r[WIDE], q[WIDE];
+    { const vf k0 = v_const(0x1.45f306p-1f); WIDE_FOR(i) k[i] = v_fma(x[i], k0, to_int); }
+    WIDE_FOR(i) q[i] = v_sub(k[i], to_int);
+    { const vf k0 = v_const(0x1.921fb6p+0f); WIDE_FOR(i) r[i] = v_fnma(q[i], k0, x[i]); }
+    { const vf k0 = v_const(-0x1.777a5cp-25f); WIDE_FOR(i) r[i] = v_fnma(q[i], k0, r[i]); }
+    WIDE_FOR(i) q[i] = v_mul(r[i], r[i]);
+    wide_line(WIDE, s, q, -0.0001951225696f, 0.008332141813f);
+    wide_line(WIDE, c, q, 2.443280729e-5f, -0.001388731975f);
+    wide_horner(WIDE, s, q, -0.1666665439f);
+    wide_horner(WIDE, c, q, 0.04166664593f);
+    WIDE_FOR(i) s[i] = v_fma(v_mul(s[i], q[i]), r[i], r[i]);
+    wide_horner(WIDE, c, q, -0.5f);
+    wide_horner(WIDE, c, q, 1);
+    WIDE_FOR(i) v_quadrant(k[i], &c[i], &s[i]);
+}
+
+// sincos_near_part is sincos_near of WIDE_LANES angles; most are the largest magnitudes so far, by lane.
+TK_INLINE vf sincos_near_part(vf axes, const int32_t *axis, const float *inv_freq, float *cos_out, float *sin_out, vf most)
+{
+    vf x[WIDE], c[WIDE], s[WIDE];
+    WIDE_FOR(i) x[i] = v_mul(v_lookup4(axes, axis + i * VL), v_load(inv_freq + i * VL));
+    WIDE_FOR(i) most = v_max(v_abs(x[i]), most);  // a NaN leaves it as it is, and has a NaN for its cosine
+    sincos_step(x, c, s);
+    wide_put_f32(cos_out, c), wide_put_f32(sin_out, s);
+    return most;
+}
+
+static float TK_SIMD(sincos_near)(const float *at, const int32_t *axis, const float *inv_freq, float *cos_out, float *sin_out, int64_t n)
+{
+    const vf axes = v_table4(at);
+    vf most = v_zero();
+    int64_t j = 0;
+    for (; j + WIDE_LANES <= n; j += WIDE_LANES) most = sincos_near_part(axes, axis + j, inv_freq + j, cos_out + j, sin_out + j, most);
+    if (j < n) {
+        int32_t last_axis[WIDE_LANES] = {0};
+        float last[3][WIDE_LANES] = {{0}};
+        const size_t bytes = (size_t)(n - j) * 4;
+        memcpy(last_axis, axis + j, bytes), memcpy(last[0], inv_freq + j, bytes);
+        most = sincos_near_part(axes, last_axis, last[0], last[1], last[2], most);
+        memcpy(cos_out + j, last[1], bytes), memcpy(sin_out + j, last[2], bytes);
+    }
+    return v_hmax(most);
+}
+#endif
+
 // rope: pair (x0, x1) = (x[j], x[j + dim/2]) of each head becomes (x0 c - x1 s, x1 c + x0 s). Floor: the row read and written.
 //
-// What is left of a half after whole vectors is done by one more whole vector that overlaps the last: it is loaded before any of
-// the head is stored and stored after it, so the overlap gets the same values twice. (A masked load would wait for the stores that
-// touch the lanes it masks.) Only heads of less than a vector use masks.
+// Two vectors of pairs at a time, then one, then what is left, go through all heads with their cosines and sines in registers.
+TK_INLINE void rope_turn(vf *x0, vf *x1, vf c, vf s)
+{
+    vf r0 = v_fnma(*x1, s, v_mul(*x0, c)), r1 = v_fma(*x0, s, v_mul(*x1, c));
+    *x0 = r0, *x1 = r1;
+}
+
 #define ROPE_ROW(T, type)                                                                                                      \
-    TK_INLINE void rope_pair_##T(vf x0, vf x1, vf c, vf s, type *y0, type *y1, int64_t n)                                      \
-    {                                                                                                                          \
-        vf r0 = v_fnma(x1, s, v_mul(x0, c)), r1 = v_fma(x0, s, v_mul(x1, c));                                                  \
-        if (n == VL) v_put_##T(y0, r0), v_put_##T(y1, r1);                                                                     \
-        else v_putn_##T(y0, r0, n), v_putn_##T(y1, r1, n);                                                                     \
-    }                                                                                                                          \
     static void TK_SIMD(rope_##T)(void *xv, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign)        \
     {                                                                                                                          \
-        int64_t half = dim / 2;                                                                                                \
+        int64_t half = dim / 2, j = 0;                                                                                         \
         vf turn = v_set1(sign);                                                                                                \
-        type *x = xv, *end = x + heads * dim;                                                                                  \
-        if (half < VL) {                                                                                                       \
-            vf c = v_loadn(cos, half), s = v_mul(turn, v_loadn(sin, half));                                                    \
-            for (; x < end; x += dim)                                                                                          \
-                rope_pair_##T(v_getn_##T(x, half), v_getn_##T(x + half, half), c, s, x, x + half, half);                       \
-            return;                                                                                                            \
+        type *end = (type *)xv + heads * dim;                                                                                  \
+        for (; j + 2 * VL <= half; j += 2 * VL) {                                                                              \
+            vf c0, c1, s0, s1;                                                                                                 \
+            v_get2_f32_as_##T(cos + j, &c0, &c1), v_get2_f32_as_##T(sin + j, &s0, &s1);                                        \
+            s0 = v_mul(turn, s0), s1 = v_mul(turn, s1);                                                                        \
+            for (type *x = (type *)xv + j; x < end; x += dim) {                                                                \
+                vf a0, a1, b0, b1;                                                                                             \
+                v_get2_##T(x, &a0, &a1), v_get2_##T(x + half, &b0, &b1);                                                       \
+                rope_turn(&a0, &b0, c0, s0), rope_turn(&a1, &b1, c1, s1);                                                      \
+                v_put2_##T(x, a0, a1), v_put2_##T(x + half, b0, b1);                                                           \
+            }                                                                                                                  \
         }                                                                                                                      \
-        int64_t last = half - VL;                                                                                              \
-        for (; x < end; x += dim) {                                                                                            \
-            vf x0 = v_get_##T(x + last), x1 = v_get_##T(x + half + last);                                                      \
-            for (int64_t j = 0; j < last; j += VL)                                                                             \
-                rope_pair_##T(v_get_##T(x + j), v_get_##T(x + half + j), v_load(cos + j), v_mul(turn, v_load(sin + j)), x + j, \
-                              x + half + j, VL);                                                                               \
-            rope_pair_##T(x0, x1, v_load(cos + last), v_mul(turn, v_load(sin + last)), x + last, x + half + last, VL);         \
+        for (; j + VL <= half; j += VL) {                                                                                      \
+            vf c = v_load(cos + j), s = v_mul(turn, v_load(sin + j));                                                          \
+            for (type *x = (type *)xv + j; x < end; x += dim) {                                                                \
+                vf a = v_get_##T(x), b = v_get_##T(x + half);                                                                  \
+                rope_turn(&a, &b, c, s);                                                                                       \
+                v_put_##T(x, a), v_put_##T(x + half, b);                                                                       \
+            }                                                                                                                  \
+        }                                                                                                                      \
+        if (j == half) return;                                                                                                 \
+        int64_t n = half - j;                                                                                                  \
+        vf c = v_loadn(cos + j, n), s = v_mul(turn, v_loadn(sin + j, n));                                                      \
+        for (type *x = (type *)xv + j; x < end; x += dim) {                                                                    \
+            vf a = v_getn_##T(x, n), b = v_getn_##T(x + half, n);                                                              \
+            rope_turn(&a, &b, c, s);                                                                                           \
+            v_putn_##T(x, a, n), v_putn_##T(x + half, b, n);                                                                   \
         }                                                                                                                      \
     }
 

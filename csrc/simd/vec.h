@@ -8,6 +8,8 @@
 //   - v_dot(acc, a, b) is the bf16 lane product of the ABI: acc + a.lo*b.lo + a.hi*b.hi, in the ISA's own order.
 //   - v_low_bf16 and v_high_bf16 widen the two bf16 of each lane; v_dot on an ISA without the instruction is two FMAs, low first.
 //   - v_hsum and v_hmax reduce by halves: one fixed tree for each VL.
+//   - v_load2_bf16 widens 2 VL bf16 into two vectors, in an order of the ISA's own; v_load2 and v_store2_bf16 have the same order.
+//   - v_shift_exponent(p, t) is p 2^n for t = n + 1.5 2^23, n an integer: n is t's low bits. p and p 2^n must be normal; NaN may be lost.
 //   - v_exp is within 2 ulp on [-87, 88], 0 below -87.33, exactly 1 at 0, and keeps NaN.
 #ifndef TK_SIMD_VEC_H
 #define TK_SIMD_VEC_H
@@ -62,13 +64,15 @@ TK_INLINE vf v_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEARES
 TK_INLINE vf v_select_lt(vf a, vf b, vf yes, vf no) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes); }
 // v_lt_bits sets bit j where a < b in lane j (not where either is NaN).
 TK_INLINE uint32_t v_lt_bits(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-// v_rcp is 1/x within 1 ulp, for x of magnitude 2^-100 to 2^100; v_rcp_near is that to 2^-14 or better.
+// v_rcp is 1/x within 1 ulp, for x of magnitude 2^-125 to 2^126; v_rcp_near is that to 2^-14 or better.
 TK_INLINE vf v_rcp_near(vf x) { return _mm512_rcp14_ps(x); }
 TK_INLINE vf v_rcp(vf x)
 {
     vf y = _mm512_rcp14_ps(x);
     return _mm512_fmadd_ps(y, _mm512_fnmadd_ps(x, y, _mm512_set1_ps(1)), y);
 }
+// v_quotient is a/b within 2 ulp, b as v_rcp takes it: for many lanes at once, a division is slower.
+TK_INLINE vf v_quotient(vf a, vf b) { return v_mul(a, v_rcp(b)); }
 // v_keep leaves lane j of x where bit j of mask is set, and puts other elsewhere.
 TK_INLINE vf v_keep(uint32_t mask, vf x, vf other) { return _mm512_mask_blend_ps((__mmask16)mask, other, x); }
 TK_INLINE vi v_lanes(const uint32_t *p) { return _mm512_loadu_si512(p); }
@@ -104,6 +108,9 @@ TK_INLINE vf v_dot(vf acc, vi a, vi b)
 }
 #endif
 TK_INLINE void v_store_bf16(uint16_t *p, vf x) { _mm256_storeu_si256((void *)p, v_narrow_bf16(x)); }
+TK_INLINE void v_load2(const float *p, vf *a, vf *b) { *a = v_load(p), *b = v_load(p + VL); }
+TK_INLINE void v_load2_bf16(const uint16_t *p, vf *a, vf *b) { *a = v_load_bf16(p), *b = v_load_bf16(p + VL); }
+TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b) { v_store_bf16(p, a), v_store_bf16(p + VL, b); }
 TK_INLINE void v_storen_bf16(uint16_t *p, vf x, long n) { _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), v_narrow_bf16(x)); }
 TK_INLINE float v_hsum(vf x)
 {
@@ -121,6 +128,10 @@ TK_INLINE float v_hmax(vf x)
 }
 // 2^n * x for integral n in [-126, 127].
 TK_INLINE vf v_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+TK_INLINE vf v_shift_exponent(vf p, vf t)
+{
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
 
 #elif TK_ISA_LEVEL == 2
 // ---------------------------------------------------------------------------------------------------------------- AVX2
@@ -150,6 +161,7 @@ TK_INLINE vf v_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT
 TK_INLINE vf v_select_lt(vf a, vf b, vf yes, vf no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
 TK_INLINE uint32_t v_lt_bits(vf a, vf b) { return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
 TK_INLINE vf v_rcp(vf x) { return _mm256_div_ps(_mm256_set1_ps(1), x); }
+TK_INLINE vf v_quotient(vf a, vf b) { return _mm256_div_ps(a, b); }
 TK_INLINE vf v_rcp_near(vf x) { return v_rcp(x); }
 TK_INLINE vf v_keep(uint32_t mask, vf x, vf other)
 {
@@ -164,14 +176,35 @@ TK_INLINE vf v_load_bf16(const uint16_t *p)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
 }
+// v_round_bf16 rounds to bf16 in the high halves of lanes, the low ones being left as they fall. NaN is all ones.
+TK_INLINE __m256i v_round_bf16(vf x)
+{
+    __m256i u = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    __m256i r = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
+    return _mm256_or_si256(r, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
 TK_INLINE __m128i v_narrow_bf16(vf x)
 {
-    __m256i u = _mm256_castps_si256(x);
-    __m256i r = _mm256_add_epi32(u, _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1))));
-    __m256i q = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
-    r = _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(r), _mm256_castsi256_ps(q), _mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
-    r = _mm256_srli_epi32(r, 16);
+    __m256i r = _mm256_srli_epi32(v_round_bf16(x), 16);
     return _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
+}
+// Two vectors of bf16 are the even and the odd elements: what shifts and masks give, without a permutation.
+TK_INLINE void v_load2_bf16(const uint16_t *p, vf *a, vf *b)
+{
+    __m256i x = _mm256_loadu_si256((const void *)p);
+    *a = _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
+    *b = _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000u)));
+}
+TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b)
+{
+    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(v_round_bf16(a), 16), v_round_bf16(b), 0xaa));
+}
+TK_INLINE void v_load2(const float *p, vf *a, vf *b)
+{
+    vf x = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 8), 1);
+    vf y = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + 4)), _mm_loadu_ps(p + 12), 1);
+    *a = _mm256_shuffle_ps(x, y, 0x88);
+    *b = _mm256_shuffle_ps(x, y, 0xdd);
 }
 TK_INLINE vf v_loadn_bf16(const uint16_t *p, long n)
 {
@@ -210,6 +243,10 @@ TK_INLINE vf v_scale2(vf x, vf n)
 {
     return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23)));
 }
+TK_INLINE vf v_shift_exponent(vf p, vf t)
+{
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
 
 #else
 // ------------------------------------------------- portable: four lanes of GNU C vectors (SSE2, NEON, or plain registers)
@@ -242,6 +279,7 @@ TK_INLINE uint32_t v_lt_bits(vf a, vf b)
     return (uint32_t)(m[0] | m[1] | m[2] | m[3]);
 }
 TK_INLINE vf v_rcp(vf x) { return v_set1(1) / x; }
+TK_INLINE vf v_quotient(vf a, vf b) { return a / b; }
 TK_INLINE vf v_rcp_near(vf x) { return v_rcp(x); }
 TK_INLINE vf v_keep(uint32_t mask, vf x, vf other)
 {
@@ -256,6 +294,9 @@ TK_INLINE vf v_load_bf16(const uint16_t *p) { return (vf){bf16_to_f32(p[0]), bf1
 TK_INLINE vf v_loadn_bf16(const uint16_t *p, long n) { uint16_t t[4] = {0}; memcpy(t, p, (size_t)n * 2); return v_load_bf16(t); }
 TK_INLINE void v_store_bf16(uint16_t *p, vf x) { for (int i = 0; i < 4; i++) p[i] = f32_to_bf16(x[i]); }
 TK_INLINE void v_storen_bf16(uint16_t *p, vf x, long n) { for (long i = 0; i < n; i++) p[i] = f32_to_bf16(x[i]); }
+TK_INLINE void v_load2(const float *p, vf *a, vf *b) { *a = v_load(p), *b = v_load(p + VL); }
+TK_INLINE void v_load2_bf16(const uint16_t *p, vf *a, vf *b) { *a = v_load_bf16(p), *b = v_load_bf16(p + VL); }
+TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b) { v_store_bf16(p, a), v_store_bf16(p + VL, b); }
 TK_INLINE vf v_low_bf16(vi x) { return (vf)(x << 16); }
 TK_INLINE vf v_high_bf16(vi x) { return (vf)(x & (vi){(int32_t)0xffff0000, (int32_t)0xffff0000, (int32_t)0xffff0000, (int32_t)0xffff0000}); }
 TK_INLINE vf v_dot(vf acc, vi a, vi b)
@@ -274,6 +315,11 @@ TK_INLINE vf v_scale2(vf x, vf n)
 {
     vi e = {(int32_t)n[0] + 127, (int32_t)n[1] + 127, (int32_t)n[2] + 127, (int32_t)n[3] + 127};
     return x * (vf)(e << 23);
+}
+TK_INLINE vf v_shift_exponent(vf p, vf t)
+{
+    typedef uint32_t vu __attribute__((vector_size(16)));
+    return (vf)((vu)p + ((vu)t << 23));
 }
 #endif
 
