@@ -43,7 +43,10 @@ func argsTypes() map[string]reflect.Type {
 	types := map[string]reflect.Type{}
 	for _, v := range []any{OpenArgs{}, InfoArgs{}, AllocArgs{}, CopyArgs{}, NoneArgs{}, ProbeArgs{}, FillArgs{}, CastArgs{}, AddArgs{}, RowsArgs{}, PackArgs{}, MatMulArgs{},
 		EmbedArgs{}, PatchEmbedArgs{}, RMSNormArgs{}, SwiGLUArgs{}, GELUArgs{}, RopeTableArgs{}, RopeArgs{}, KVWriteArgs{}, AttentionPagedArgs{}, AttentionArgs{},
-		AttentionWorkspaceArgs{}, LogProbArgs{}, LogProbWorkspaceArgs{}, SampleRow{}, SampleArgs{}, SampleWorkspaceArgs{}} {
+		AttentionWorkspaceArgs{}, LogProbArgs{}, LogProbWorkspaceArgs{}, SampleRow{}, SampleArgs{}, SampleWorkspaceArgs{},
+		MatMulDxArgs{}, MatMulDwArgs{}, MatMulBackwardWorkspaceArgs{}, RMSNormBackwardArgs{}, SwiGLUBackwardArgs{}, GELUBackwardArgs{}, RowsAddArgs{},
+		AttentionBackwardArgs{}, AttentionBackwardWorkspaceArgs{}, LogProbBackwardArgs{}, LogProbBackwardWorkspaceArgs{}, GroupAdvantageArgs{}, PolicyLossArgs{},
+		AdamWArgs{}, SquareSumArgs{}} {
 		t := reflect.TypeOf(v)
 		types[strings.ToLower(t.Name())] = t
 	}

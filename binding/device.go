@@ -34,6 +34,7 @@ const (
 	LossCISPO
 	LossSAPO
 	LossNLL
+	LossCISPOClip
 )
 
 // LevelToken and LevelSequence say what policy_loss's ratio is of.

@@ -21,8 +21,10 @@ static term policy(const tk_policy_loss_args *a, double x, double advantage, dou
 {
     if (advantage == 0) return (term){0, 0};
     switch (a->kind) {
-    case TK_LOSS_CISPO: {
+    case TK_LOSS_CISPO:
+    case TK_LOSS_CISPO_CLIP: {
         double c = fmin(x, a->epsilon_high) * advantage;
+        if (a->kind == TK_LOSS_CISPO_CLIP) c = fmin(fmax(x, 1 - a->epsilon), 1 + a->epsilon_high) * advantage;
         if (isnan(x)) c = x;
         return (term){-c * logprob, -c};
     }
@@ -74,7 +76,7 @@ int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
 {
     TK_ENTER("policy_loss");
     (void)cx;
-    TK_REQUIRE(a->kind <= TK_LOSS_NLL, "policy_loss: kind %u is none of TK_LOSS_*", a->kind);
+    TK_REQUIRE(a->kind <= TK_LOSS_CISPO_CLIP, "policy_loss: kind %u is none of TK_LOSS_*", a->kind);
     TK_REQUIRE(a->level <= TK_LEVEL_SEQUENCE, "policy_loss: level %u is none of TK_LEVEL_*", a->level);
     TK_REQUIRE(a->kl_kind >= TK_KL_K1 && a->kl_kind <= TK_KL_ABS, "policy_loss: kl_kind %u is none of TK_KL_*", a->kl_kind);
     TK_REQUIRE(a->clamp_log_ratio <= 1, "policy_loss: clamp_log_ratio is %u, want 0 or 1", a->clamp_log_ratio);
@@ -98,7 +100,7 @@ int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
     for (int64_t s = 0; s < sequences; s++)
         TK_REQUIRE(cu[s + 1] >= cu[s], "policy_loss: cu[%lld] is %d, less than the %d before it", (long long)(s + 1), cu[s + 1], cu[s]);
     int64_t tokens = cu[sequences];
-    int nll = a->kind == TK_LOSS_NLL;
+    int nll = a->kind == TK_LOSS_NLL, constant = a->kind == TK_LOSS_CISPO || a->kind == TK_LOSS_CISPO_CLIP;  // coefficients
     TK_TRY(tk_check_vector(err, "policy_loss", "logprob", a->logprob, tokens, 8));
     if (a->old) TK_TRY(tk_check_vector(err, "policy_loss", "old", a->old, tokens, 8));
     if (a->ref) TK_TRY(tk_check_vector(err, "policy_loss", "ref", a->ref, tokens, 8));
@@ -131,7 +133,7 @@ int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
                 p = policy(a, x, A, lp[t]);
                 lows += x < 1 - a->epsilon && A < 0;
                 highs += x > 1 + a->epsilon_high && A > 0;
-                if (a->kind != TK_LOSS_CISPO) {
+                if (!constant) {
                     if (whole) slopes += p.slope, p.slope = 0;
                     else if (!moves) p.slope = 0;
                 }
@@ -148,7 +150,7 @@ int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
             sum += p.loss;
             grad[t] = w == 0 ? 0 : w * p.slope;
         }
-        if (whole && w != 0 && a->kind != TK_LOSS_CISPO)  // every token moves the ratio by its share of the mean
+        if (whole && w != 0 && !constant)  // every token moves the ratio by its share of the mean
             for (int64_t t = from; t < to; t++) {
                 log_ratio(a, lp, old, t, &moves);
                 if (moves) grad[t] += w * (slopes / (double)(to - from));

@@ -91,12 +91,13 @@ func (m *Math) GroupAdvantage(a *GroupAdvantage) error {
 // A LossKind is a formula of the loss.
 type LossKind uint32
 
-// The clipped surrogate (PPO, GRPO), CISPO, SAPO, and the negative log-likelihood.
+// The clipped surrogate (PPO, GRPO), CISPO with an upper bound alone or clipped on both sides, SAPO, and the negative log-likelihood.
 const (
-	LossClip  = LossKind(binding.LossClip)
-	LossCISPO = LossKind(binding.LossCISPO)
-	LossSAPO  = LossKind(binding.LossSAPO)
-	LossNLL   = LossKind(binding.LossNLL)
+	LossClip      = LossKind(binding.LossClip)
+	LossCISPO     = LossKind(binding.LossCISPO)
+	LossSAPO      = LossKind(binding.LossSAPO)
+	LossNLL       = LossKind(binding.LossNLL)
+	LossCISPOClip = LossKind(binding.LossCISPOClip)
 )
 
 // A KLKind is an estimator of the KL divergence.

@@ -136,6 +136,9 @@ func (s *Settings) Loss(m Math, n Normalizer, q *Sequence, advantage float64) (T
 	switch s.LossType {
 	case CISPO:
 		a.Kind = engine.LossCISPO
+		if s.twoSided() {
+			a.Kind = engine.LossCISPOClip
+		}
 	case SAPO:
 		a.Kind = engine.LossSAPO
 	case SFT:
@@ -213,6 +216,18 @@ func (s *Settings) tokenAdvantages(q *Sequence, advantage float64) []float64 {
 	return a
 }
 
+// A NonFiniteLossError says that a sequence's loss or its gradient is infinite or not a number, and which log-probs are the furthest
+// apart.
+type NonFiniteLossError struct {
+	Token int
+	Other string // old_logprobs or ref_logprobs
+	Apart float64
+}
+
+func (e *NonFiniteLossError) Error() string {
+	return fmt.Sprintf("the loss or its gradient is not finite: logprobs[%d] and %s[%d] differ by %v", e.Token, e.Other, e.Token, e.Apart)
+}
+
 // finiteLoss refuses what a ratio beyond the range of numbers has made.
 func finiteLoss(t Terms, g Gradient, q *Sequence) error {
 	bad := math.IsNaN(t.Loss) || math.IsInf(t.Loss, 0)
@@ -231,7 +246,7 @@ func finiteLoss(t Terms, g Gradient, q *Sequence) error {
 			worst, at, name = math.Abs(lp-q.RefLogProbs[i]), i, "ref_logprobs"
 		}
 	}
-	return fmt.Errorf("the loss or its gradient is not finite: logprobs[%d] and %s[%d] differ by %v", at, name, at, worst)
+	return &NonFiniteLossError{at, name, worst}
 }
 
 // A Batch is a loss with all that belongs to it.

@@ -200,7 +200,7 @@ func build(file string, entries []entry) (*Settings, error) {
 			return fail(e.key, err)
 		}
 	}
-	if s.Dialect != EasyR1 && s.LossType != CISPO && has("epsilon") && !has("epsilon_high") {
+	if s.Dialect != EasyR1 && (s.LossType != CISPO || s.twoSided()) && has("epsilon") && !has("epsilon_high") {
 		s.EpsilonHigh = s.Epsilon
 	}
 	if has("delta") && s.Delta > 0 && !has("dual_clip") {

@@ -100,7 +100,7 @@ type Settings struct {
 	Aggregation Aggregation // aggregation
 
 	Epsilon       float64 // epsilon: the ratio is clipped to 1 - Epsilon
-	EpsilonHigh   float64 // epsilon_high: and to 1 + EpsilonHigh; for cispo the ratio's upper bound itself
+	EpsilonHigh   float64 // epsilon_high: and to 1 + EpsilonHigh; for cispo the ratio's upper bound itself, but in verl and EasyR1
 	Delta         float64 // delta: upper bound of the ratio for both signs of the advantage; 0: none
 	DualClip      float64 // dual_clip: bound of the loss for negative advantages, in advantages; 0: none
 	SequenceLevel bool    // importance_sampling_level: sequence
@@ -163,7 +163,7 @@ func Defaults(d Dialect, l LossType) Settings {
 	default:
 		s.Aggregation = TokenMean
 	}
-	if l == CISPO {
+	if l == CISPO && !s.twoSided() {
 		s.EpsilonHigh = 5
 	}
 	switch d {
@@ -177,7 +177,7 @@ func Defaults(d Dialect, l LossType) Settings {
 		if l.clipped() && l != GSPO {
 			s.DualClip = 3
 		}
-		if d == EasyR1 && l.clipped() {
+		if d == EasyR1 && (l.clipped() || l == CISPO) {
 			s.EpsilonHigh = 0.3
 		}
 		if d == VeRL {
@@ -192,6 +192,9 @@ func Defaults(d Dialect, l LossType) Settings {
 
 // lone reports whether a group of one reward has an advantage: the reward itself.
 func (s *Settings) lone() bool { return s.Dialect == VeRL }
+
+// twoSided reports whether cispo clips the ratio on both sides, to 1 - Epsilon and 1 + EpsilonHigh.
+func (s *Settings) twoSided() bool { return s.Dialect == VeRL || s.Dialect == EasyR1 }
 
 // A conflict is a key whose value is wrong, alone or beside others.
 type conflict struct {
@@ -231,8 +234,6 @@ func (s *Settings) check() *conflict {
 		return conflictf("dual_clip", "dual_clip is %v, within the clip of the ratio to %v: want more than 1 + epsilon_high, or 0 for none", s.DualClip, 1+s.EpsilonHigh)
 	case l == GSPO && !s.SequenceLevel:
 		return conflictf("importance_sampling_level", "loss_type gspo is the clipped loss at level sequence: for level token use grpo")
-	case l == CISPO && (s.Dialect == VeRL || s.Dialect == EasyR1):
-		return conflictf("loss_type", "cispo of dialect %s clips the ratio on both sides, which is not offered: use dialect trl", s.Dialect)
 	case l == GSPO && s.Dialect == VeRL && s.Aggregation != SequenceMean:
 		return conflictf("aggregation", "aggregation %s with loss_type gspo: dialect %s has %s alone", s.Aggregation, s.Dialect, SequenceMean)
 	case s.Aggregation == FixedLength && s.MaxCompletionLength == 0:

@@ -46,25 +46,27 @@ func TestDialects(t *testing.T) {
 		clamp, sequence, lone bool
 	}
 	for settings, want := range map[string]fixed{
-		`{}`:                                       {TokenMean, .2, 0, 1e-4, false, false, false},
-		`{"dialect": "trl-1.10"}`:                  {TokenMean, .2, 0, 1e-4, false, false, false},
-		`{"loss_type": "grpo"}`:                    {SequenceMean, .2, 0, 1e-4, false, false, false},
-		`{"loss_type": "bnpo"}`:                    {TokenMean, .2, 0, 1e-4, false, false, false},
-		`{"loss_type": "gspo"}`:                    {SequenceMean, .2, 0, 1e-4, false, true, false},
-		`{"loss_type": "sapo"}`:                    {SequenceMean, .2, 0, 1e-4, false, false, false},
-		`{"loss_type": "cispo"}`:                   {TokenMean, 5, 0, 1e-4, false, false, false},
-		`{"loss_type": "sft"}`:                     {TokenMean, .2, 0, 1e-4, false, false, false},
-		`{"epsilon": 0.1}`:                         {TokenMean, .1, 0, 1e-4, false, false, false},
-		`{"dialect": "verl"}`:                      {TokenMean, .2, 3, 1e-6, true, false, true},
-		`{"dialect": "verl-0.8"}`:                  {TokenMean, .2, 3, 1e-6, true, false, true},
-		`{"dialect": "easyr1"}`:                    {TokenMean, .3, 3, 1e-6, true, false, false},
-		`{"dialect": "openrlhf"}`:                  {SequenceMean, .2, 0, 1e-9, false, false, false},
-		`{"dialect": "openrlhf-2503"}`:             {SequenceMean, .2, 0, 1e-9, false, false, false},
-		`{"dialect": "paper"}`:                     {SequenceMean, .2, 0, 1e-9, false, false, false},
-		`{"dialect": "verl", "delta":2}`:           {TokenMean, .2, 0, 1e-6, true, false, true},
-		`{"dialect": "verl", "loss_type": "gspo"}`: {SequenceMean, .2, 0, 1e-6, false, true, true},
-		`{"dialect": "verl", "loss_type": "sapo"}`: {TokenMean, .2, 0, 1e-6, true, false, true},
-		`{"dialect": "easyr1", "epsilon": 0.1}`:    {TokenMean, .3, 3, 1e-6, true, false, false},
+		`{}`:                                          {TokenMean, .2, 0, 1e-4, false, false, false},
+		`{"dialect": "trl-1.10"}`:                     {TokenMean, .2, 0, 1e-4, false, false, false},
+		`{"loss_type": "grpo"}`:                       {SequenceMean, .2, 0, 1e-4, false, false, false},
+		`{"loss_type": "bnpo"}`:                       {TokenMean, .2, 0, 1e-4, false, false, false},
+		`{"loss_type": "gspo"}`:                       {SequenceMean, .2, 0, 1e-4, false, true, false},
+		`{"loss_type": "sapo"}`:                       {SequenceMean, .2, 0, 1e-4, false, false, false},
+		`{"loss_type": "cispo"}`:                      {TokenMean, 5, 0, 1e-4, false, false, false},
+		`{"loss_type": "cispo", "dialect": "verl"}`:   {TokenMean, .2, 0, 1e-6, true, false, true},
+		`{"loss_type": "cispo", "dialect": "easyr1"}`: {TokenMean, .3, 0, 1e-6, true, false, false},
+		`{"loss_type": "sft"}`:                        {TokenMean, .2, 0, 1e-4, false, false, false},
+		`{"epsilon": 0.1}`:                            {TokenMean, .1, 0, 1e-4, false, false, false},
+		`{"dialect": "verl"}`:                         {TokenMean, .2, 3, 1e-6, true, false, true},
+		`{"dialect": "verl-0.8"}`:                     {TokenMean, .2, 3, 1e-6, true, false, true},
+		`{"dialect": "easyr1"}`:                       {TokenMean, .3, 3, 1e-6, true, false, false},
+		`{"dialect": "openrlhf"}`:                     {SequenceMean, .2, 0, 1e-9, false, false, false},
+		`{"dialect": "openrlhf-2503"}`:                {SequenceMean, .2, 0, 1e-9, false, false, false},
+		`{"dialect": "paper"}`:                        {SequenceMean, .2, 0, 1e-9, false, false, false},
+		`{"dialect": "verl", "delta":2}`:              {TokenMean, .2, 0, 1e-6, true, false, true},
+		`{"dialect": "verl", "loss_type": "gspo"}`:    {SequenceMean, .2, 0, 1e-6, false, true, true},
+		`{"dialect": "verl", "loss_type": "sapo"}`:    {TokenMean, .2, 0, 1e-6, true, false, true},
+		`{"dialect": "easyr1", "epsilon": 0.1}`:       {TokenMean, .3, 3, 1e-6, true, false, false},
 		`{"dialect": "verl", "aggregation": "sequence-sum", "dual_clip": 5, "clamp_kl": false}`:  {SequenceSum, .2, 5, 1e-6, true, false, true},
 		`{"dialect": "paper", "advantage_epsilon": 1, "importance_sampling_level": "sequence"}`:  {SequenceMean, .2, 0, 1, false, true, false},
 		`{"loss_type": "dr_grpo", "max_completion_length": 7}`:                                   {FixedLength, .2, 0, 1e-4, false, false, false},
@@ -85,7 +87,7 @@ func TestDialects(t *testing.T) {
 			}
 		}
 		for _, l := range lossTypes() {
-			if s := Defaults(d, LossType(l)); LossType(l) != DrGRPO && LossType(l) != CISPO {
+			if s := Defaults(d, LossType(l)); LossType(l) != DrGRPO {
 				if err := s.Check(); err != nil {
 					t.Errorf("%s %s: %v", d, l, err)
 				}
@@ -132,7 +134,6 @@ func TestSettingsErrors(t *testing.T) {
 		{`{"aggregation": "fixed-length"}`, "max_completion_length: "},
 		{`{"loss_type": "gspo", "importance_sampling_level": "token"}`, "importance_sampling_level: "},
 		{`{"loss_type": "gspo", "dialect": "verl", "aggregation": "token-mean"}`, "aggregation: "},
-		{`{"loss_type": "cispo", "dialect": "easyr1"}`, "loss_type: cispo of dialect easyr1 clips"},
 		{`{"loss_type": "sft", "beta": 0.1}`, "beta: loss_type sft has no KL"},
 		{`{"loss_type": "sft", "kl_in": "reward"}`, "kl_in: "},
 		{`{"kl_in": "reward", "kl": "k3"}`, "kl: in the reward the estimator is k1"},

@@ -514,3 +514,51 @@ func TestBF16Curve(t *testing.T) {
 		t.Errorf("the curves differ by %.2f %%", 100*worst)
 	}
 }
+
+// TestSkipped: a loss that is not finite changes no weight, is counted, and its batch is left for replay; too many in a row end the run.
+func TestSkipped(t *testing.T) {
+	l := newLab(t, "tiny", engine.F32, 1, engine.TrainOptions{})
+	s := grpo.Defaults(grpo.TRL, grpo.GRPO)
+	low, high := -1.0, 1.0
+	far := []grpo.Episode{
+		{Sample: grpo.Sample{Advantage: &low}, Prompt: l.data.prompts[0], IDs: []int32{65, 66}, OldLogProbs: []float32{-1e4, -1}},
+		{Sample: grpo.Sample{Advantage: &high}, Prompt: l.data.prompts[0], IDs: []int32{65}, OldLogProbs: []float32{-5}},
+	}
+	before := weights(t, l.trainer)
+	u, err := s.Update(context.Background(), grpo.Policy{Trainer: l.trainer, Math: l.math}, far, 1e-3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := (*grpo.SampleError)(nil); !errors.As(u.NonFinite, &at) || at.Index != 0 {
+		t.Errorf("the update is not finite because of %v, want sequence 0", u.NonFinite)
+	}
+	if weights(t, l.trainer) != before {
+		t.Error("the weights moved")
+	}
+
+	// A run whose rewards are so far apart that no advantage times a ratio is finite.
+	dir := t.TempDir()
+	r := l.run(dir, 6)
+	r.Config.Beta, r.Config.KLTarget, r.Config.KLHorizon = 0, 0, 0
+	r.Config.ScaleRewards, r.Config.MaxSkipped = engine.ScaleNone, 3
+	r.Rewards[0].Score = func(_ context.Context, _ *grpo.Example, samples []*engine.Sample) ([]float64, error) {
+		scores := make([]float64, len(samples))
+		for i := range scores {
+			scores[i] = float64(1-2*(i%2)) * 1e300
+		}
+		return scores, nil
+	}
+	err = r.Train(context.Background(), context.Background())
+	if err == nil || !strings.Contains(err.Error(), "3 updates in a row") {
+		t.Errorf("the run ended with %v", err)
+	}
+	for i := 1; i <= 3; i++ {
+		text, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("skipped-%d.jsonl", i)))
+		if err != nil || strings.Count(string(text), "\n") < 4 {
+			t.Errorf("skipped-%d.jsonl: %v, %d bytes", i, err, len(text))
+		}
+	}
+	if weights(t, l.trainer) != before {
+		t.Error("the weights moved")
+	}
+}

@@ -29,7 +29,8 @@ type Update struct {
 	Groups       []GroupStats // in the order of their first episodes; nil where the advantages were given
 	Advantages   []float64    // one an episode, nil in loss type sft
 
-	// NonFinite is set when the gradient has infinities or NaNs, or a loss came out so: the step was skipped.
+	// NonFinite is set when a loss or the gradient has infinities or NaNs: the step is to be skipped. Of a loss it is a [*SampleError] of
+	// a [*NonFiniteLossError], and the metrics are of no use; of the gradient an [engine.NonFiniteError].
 	NonFinite error
 }
 
@@ -98,6 +99,12 @@ func (s *Settings) Gradients(ctx context.Context, p Policy, episodes []Episode) 
 		narrow(dentropy, g.Entropies)
 		return nil
 	})
+	if _, ok := errors.AsType[*NonFiniteLossError](failed); ok {
+		u.NonFinite = failed
+		u.Loss, u.GradNorm = math.NaN(), math.NaN()
+		u.Stats.finish()
+		return u, nil
+	}
 	if failed != nil {
 		return nil, failed
 	}

@@ -124,14 +124,14 @@ func somePolicyLoss(seed uint64, lengths []int, s policyLoss) policyLoss {
 }
 
 func policyLossCases() (cs []Case) {
-	kinds, levels, kls := []string{"clip", "cispo", "sapo", "nll"}, []string{"token", "sequence"}, []string{"", "k1", "k2", "k3", "abs"}
+	kinds, levels, kls := []string{"clip", "cispo", "sapo", "nll", "cispo_clip"}, []string{"token", "sequence"}, []string{"", "k1", "k2", "k3", "abs"}
 	c := func(s policyLoss, kv ...any) Case {
 		return newCase("policy_loss", binding.F32, s, append([]any{"kind", kinds[s.kind], "level", levels[s.level], "kl", kls[s.kl],
 			"sequences", len(s.weight), "tokens", len(s.logprob)}, kv...)...)
 	}
 	base := policyLoss{kl: binding.KLk3, epsilon: 0.2, high: 0.28, beta: 0.04, tauPos: 1, tauNeg: 1.05, metrics: true}
 	lengths := []int{3, 5, 2, 0, 1, 40, 7}
-	for kind := range uint32(4) {
+	for kind := range uint32(5) {
 		for level := range uint32(2) {
 			s := base
 			s.kind, s.level = kind, level

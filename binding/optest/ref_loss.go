@@ -79,6 +79,8 @@ func refTokenLoss(s policyLoss, d, logprob, ref, advantage float64, hasRef bool)
 	case advantage == 0:
 	case s.kind == binding.LossCISPO:
 		l = -min(x, s.high) * advantage * logprob
+	case s.kind == binding.LossCISPOClip:
+		l = -min(max(x, 1-s.epsilon), 1+s.high) * advantage * logprob
 	case s.kind == binding.LossSAPO:
 		tau := s.tauNeg
 		if advantage > 0 {
@@ -166,6 +168,8 @@ func refPolicyLoss(s policyLoss, logprob, old, ref, advantage []float64, weight 
 		case a == 0:
 		case s.kind == binding.LossCISPO:
 			grad[t] = -min(x, s.high) * a
+		case s.kind == binding.LossCISPOClip:
+			grad[t] = -min(max(x, 1-s.epsilon), 1+s.high) * a
 		case s.kind == binding.LossSAPO:
 			tau := s.tauNeg
 			if a > 0 {

@@ -518,7 +518,7 @@ typedef struct tk_group_advantage_args {
 // A = advantage[t], S the sigmoid.
 //   clip   l = max(-A x', -A clamp(x, 1 - epsilon, 1 + epsilon_high)), x' = min(x, delta) where delta > 0;
 //          with dual_clip > 0 and A < 0: l = min(l, -A dual_clip)
-//   cispo  l = -min(x, epsilon_high) A logprob, the coefficient constant
+//   cispo  l = -min(x, epsilon_high) A logprob, the coefficient constant; cispo_clip: clamp(x, 1 - epsilon, 1 + epsilon_high) for min
 //   sapo   l = -4/tau A S(tau (x - 1)), tau = tau_pos where A > 0, else tau_neg
 //   nll    l = -logprob (old and advantage are not read)
 // plus beta KL(logprob, ref), k1 = -q, k2 = q^2/2, k3 = e^q - q - 1, abs = |q| with q = ref - logprob. clamp_log_ratio: d is clamped to
@@ -526,7 +526,7 @@ typedef struct tk_group_advantage_args {
 // written. Metrics of a sequence: kl[s] = sum_t k3 (not clamped), low[s] and high[s] = tokens with x < 1 - epsilon and A < 0, with
 // x > 1 + epsilon_high and A > 0 (0 for nll); each may be 0. Where A is 0 the policy's part is 0, and where weight is 0 loss and gradient
 // are, whatever the ratio. cu starts at 0.
-enum { TK_LOSS_CLIP = 0, TK_LOSS_CISPO = 1, TK_LOSS_SAPO = 2, TK_LOSS_NLL = 3 };
+enum { TK_LOSS_CLIP = 0, TK_LOSS_CISPO = 1, TK_LOSS_SAPO = 2, TK_LOSS_NLL = 3, TK_LOSS_CISPO_CLIP = 4 };
 enum { TK_LEVEL_TOKEN = 0, TK_LEVEL_SEQUENCE = 1 };
 enum { TK_KL_K1 = 1, TK_KL_K2 = 2, TK_KL_K3 = 3, TK_KL_ABS = 4 };
 typedef struct tk_policy_loss_args {
