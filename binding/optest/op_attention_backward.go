@@ -43,7 +43,8 @@ func (s attentionBackward) operands() []operand {
 }
 
 func (s attentionBackward) scratch(d *binding.Device) (int, error) {
-	a := binding.AttentionBackwardWorkspaceArgs{DType: s.dtype, Rows: int64(s.rows()), Keys: s.allKeys(), Heads: int64(s.heads), KVHeads: int64(s.kvHeads), Dim: int64(s.dim)}
+	a := binding.AttentionBackwardWorkspaceArgs{DType: s.dtype, Rows: int64(s.rows()), Keys: s.allKeys(),
+		Heads: int64(s.heads), KVHeads: int64(s.kvHeads), Dim: int64(s.dim)}
 	err := d.AttentionBackwardWorkspace(&a)
 	return int(a.Bytes), err
 }
@@ -51,9 +52,11 @@ func (s attentionBackward) scratch(d *binding.Device) (int, error) {
 func (s attentionBackward) args(m Memory) any {
 	f := s.attention.args(m).(*binding.AttentionArgs)
 	wq, wk := s.heads*s.dim, s.kvHeads*s.dim
-	a := &binding.AttentionBackwardArgs{DType: s.dtype, Q: f.Q, K: f.K, V: f.V, Out: f.Out, LSE: f.LSE, Dout: m.at("dout"), Dq: m.at("dq"), Dk: m.at("dk"), Dv: m.at("dv"),
-		Cu: f.Cu, Prefix: f.Prefix, Workspace: f.Workspace, WorkspaceBytes: f.WorkspaceBytes, Segments: f.Segments, Heads: f.Heads, KVHeads: f.KVHeads, Dim: f.Dim,
-		LdQ: f.LdQ, LdK: f.LdK, LdV: f.LdV, LdO: f.LdO, LdDo: int64(max(s.lddo, wq)), LdDq: int64(max(s.lddq, wq)), LdDk: int64(max(s.lddk, wk)), LdDv: int64(max(s.lddv, wk)),
+	a := &binding.AttentionBackwardArgs{DType: s.dtype,
+		Q: f.Q, K: f.K, V: f.V, Out: f.Out, LSE: f.LSE, Dout: m.at("dout"), Dq: m.at("dq"), Dk: m.at("dk"), Dv: m.at("dv"),
+		Cu: f.Cu, Prefix: f.Prefix, Workspace: f.Workspace, WorkspaceBytes: f.WorkspaceBytes,
+		Segments: f.Segments, Heads: f.Heads, KVHeads: f.KVHeads, Dim: f.Dim, LdQ: f.LdQ, LdK: f.LdK, LdV: f.LdV, LdO: f.LdO,
+		LdDo: int64(max(s.lddo, wq)), LdDq: int64(max(s.lddq, wq)), LdDk: int64(max(s.lddk, wk)), LdDv: int64(max(s.lddv, wk)),
 		Scale: f.Scale, Causal: f.Causal}
 	if s.fused {
 		a.Dq = m.at("dqkv")
@@ -70,7 +73,8 @@ func (s attentionBackward) fill(t tensors, _ *rand.Rand) {
 	q, k, v := s.split(t)
 	var out, lse []float32
 	s.sequences(q, k, v, func(i int, q, keys, values []float32, seen func(row int) int) {
-		o, l := refAttention(widen(q), widen(keys), widen(values), s.lengths[i], s.heads, s.kvHeads, s.dim, float64(s.scale()), seen, func(p float64) float64 { return p })
+		exact := func(p float64) float64 { return p }
+		o, l := refAttention(widen(q), widen(keys), widen(values), s.lengths[i], s.heads, s.kvHeads, s.dim, float64(s.scale()), seen, exact)
 		for _, x := range o {
 			out = append(out, float32(x))
 		}
@@ -107,7 +111,8 @@ func attentionGrads[T real](s attentionBackward, q, k, v, out, lse, dout []T) gr
 			return append(append([]T(nil), x[lead*wk:][:prefix*wk]...), x[row*wk:][:own*wk]...)
 		}
 		dk, dv := join(g.k), join(g.v)
-		refAttentionBackward(q[row*wq:][:n*wq], join(k), join(v), out[row*wq:][:n*wq], lse[row*s.heads:][:n*s.heads], dout[row*wq:][:n*wq], g.q[row*wq:][:n*wq], dk, dv,
+		rows := func(x []T) []T { return x[row*wq:][:n*wq] }
+		refAttentionBackward(rows(q), join(k), join(v), rows(out), lse[row*s.heads:][:n*s.heads], rows(dout), rows(g.q), dk, dv,
 			n, s.heads, s.kvHeads, s.dim, T(s.scale()), s.seen(i))
 		for _, x := range []struct{ from, to []T }{{dk, g.k}, {dv, g.v}} {
 			copy(x.to[lead*wk:][:prefix*wk], x.from)
@@ -145,7 +150,9 @@ func (s attentionBackward) work() Work {
 	rows := float64(s.rows())
 	e := float64(binding.DTypeBytes(s.dtype))
 	wq, wk := float64(s.heads*s.dim), float64(s.kvHeads*s.dim)
-	return Work{FLOPs: forward.FLOPs / 4 * 10, Read: rows * (e*(2*wq+2*wk) + 4*wq + 4*float64(s.heads)), Written: rows * 4 * (wq + 2*wk)}
+	return Work{FLOPs: forward.FLOPs / 4 * 10, // five products instead of two
+		Read:    rows * (e*(2*wq+2*wk) + 4*wq + 4*float64(s.heads)),
+		Written: rows * 4 * (wq + 2*wk)}
 }
 
 func attentionBackwardCases() (cs []Case) {
@@ -157,52 +164,57 @@ func attentionBackwardCases() (cs []Case) {
 		return x
 	}
 	for _, dtype := range dtypes {
-		c := func(s attentionBackward, kv ...any) Case {
+		with := func(s attentionBackward, kv ...any) Case {
 			s.dtype = dtype
 			if s.q == nil {
 				s.q = normal(1)
 			}
-			return newCase("attention_backward", dtype, s, append([]any{"segments", len(s.lengths), "rows", s.rows(), "heads", s.heads, "kv_heads", s.kvHeads, "dim", s.dim,
-				"causal", s.causal, "prefix", s.prefix != nil, "fused", s.fused}, kv...)...)
+			return newCase("attention_backward", dtype, s, append([]any{"segments", len(s.lengths), "rows", s.rows(), "heads", s.heads,
+				"kv_heads", s.kvHeads, "dim", s.dim, "causal", s.causal, "prefix", s.prefix != nil, "fused", s.fused}, kv...)...)
 		}
+		c := func(s attention, kv ...any) Case { return with(attentionBackward{attention: s}, kv...) }
 		for _, n := range []int{1, 2, 3, 4, 16, 17, 63, 64, 65, 129, 150} {
-			cs = append(cs, c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{n}, causal: true}}),
-				c(attentionBackward{attention: attention{heads: 2, kvHeads: 2, dim: 16, lengths: []int{n}}}))
+			cs = append(cs, c(attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{n}, causal: true}),
+				c(attention{heads: 2, kvHeads: 2, dim: 16, lengths: []int{n}}))
 		}
 		for _, dim := range []int{2, 6, 14, 18, 34, 48, 66, 80, 128, 250, 256} {
-			cs = append(cs, c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: dim, lengths: []int{75}, causal: true}}))
+			cs = append(cs, c(attention{heads: 2, kvHeads: 1, dim: dim, lengths: []int{75}, causal: true}))
 		}
 		cs = append(cs,
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 16, causal: true}}, "empty", true),
-			c(attentionBackward{attention: attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{0, 3, 0, 70, 0}, causal: true}}, "empty", true),
+			c(attention{heads: 2, kvHeads: 1, dim: 16, causal: true}, "empty", true),
+			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{0, 3, 0, 70, 0}, causal: true}, "empty", true),
 			// Windows of the vision tower: ragged at the edges, and whole.
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 2, dim: 80, lengths: []int{64, 64, 48, 16, 64, 4, 12, 36, 64, 1}, fused: true}}),
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 2, dim: 80, lengths: []int{200}, fused: true}}),
+			c(attention{heads: 2, kvHeads: 2, dim: 80, lengths: []int{64, 64, 48, 16, 64, 4, 12, 36, 64, 1}, fused: true}),
+			c(attention{heads: 2, kvHeads: 2, dim: 80, lengths: []int{200}, fused: true}),
 			// The decoder's.
-			c(attentionBackward{attention: attention{heads: 8, kvHeads: 1, dim: 128, lengths: []int{70, 5}, causal: true, fused: true}}),
-			c(attentionBackward{attention: attention{heads: 3, kvHeads: 1, dim: 128, lengths: []int{33, 66}, causal: true, fused: true}}),
-			c(attentionBackward{attention: attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{100, 31, 64, 65}, causal: true, fused: true}}),
-			c(attentionBackward{attention: attention{heads: 4, kvHeads: 2, dim: 32, lengths: []int{75}, causal: true, ldq: 150, ldk: 67, ldv: 80, ldo: 131}, lddo: 129, lddq: 133, lddk: 65, lddv: 71}, "strided", true),
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 34, lengths: []int{70, 64}, ldq: 70, ldk: 37, ldv: 35, ldo: 71}, lddo: 69, lddq: 73, lddk: 36, lddv: 39}, "strided", true),
+			c(attention{heads: 8, kvHeads: 1, dim: 128, lengths: []int{70, 5}, causal: true, fused: true}),
+			c(attention{heads: 3, kvHeads: 1, dim: 128, lengths: []int{33, 66}, causal: true, fused: true}),
+			c(attention{heads: 66, kvHeads: 1, dim: 4, lengths: []int{70}, causal: true}), // more heads than a tile has rows
+			c(attention{heads: 14, kvHeads: 2, dim: 16, lengths: []int{80, 5}, prefix: []int32{-1, 0}, causal: true}),
+			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{100, 31, 64, 65}, causal: true, fused: true}),
+			with(attentionBackward{attention: attention{heads: 4, kvHeads: 2, dim: 32, lengths: []int{75}, causal: true, ldq: 150, ldk: 67, ldv: 80, ldo: 131},
+				lddo: 129, lddq: 133, lddk: 65, lddv: 71}, "strided", true),
+			with(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 34, lengths: []int{70, 64}, ldq: 70, ldk: 37, ldv: 35, ldo: 71},
+				lddo: 69, lddq: 73, lddk: 36, lddv: 39}, "strided", true),
 			// Shared prefixes that end at, before and after a block's edge.
-			c(attentionBackward{attention: attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{64, 20, 30, 1}, prefix: []int32{-1, 0, 0, 0}, causal: true, fused: true}}),
-			c(attentionBackward{attention: attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{45, 40, 19, 64, 7, 80, 3}, prefix: []int32{-1, 0, 0, 0, -1, 4, 4}, causal: true, fused: true}}),
-			c(attentionBackward{attention: attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{45, 70, 40, 19, 80, 3}, prefix: []int32{-1, -1, 0, 1, 0, 1}, causal: true}}, "interleaved", true),
-			c(attentionBackward{attention: attention{heads: 8, kvHeads: 1, dim: 128, lengths: []int{100, 30, 31}, prefix: []int32{-1, 0, 0}, causal: true, fused: true}}),
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 2, dim: 80, lengths: []int{70, 30, 5}, prefix: []int32{-1, 0, 0}}}),
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{0, 9, 70}, prefix: []int32{-1, 0, 0}, causal: true}}, "empty", true),
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{9, 0, 70, 0}, prefix: []int32{-1, 0, 0, -1}, causal: true}}, "empty", true),
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{90}, causal: true, q: normal(40)}}, "q", "large"),
-			c(attentionBackward{attention: attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{70}, q: constant(0)}}, "q", "zeros"),
-			c(attentionBackward{attention: attention{heads: 3, kvHeads: 1, dim: 16, lengths: []int{70, 20}, prefix: []int32{-1, 0}, causal: true}, blind: true}, "lse", "-inf"),
+			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{64, 20, 30, 1}, prefix: []int32{-1, 0, 0, 0}, causal: true, fused: true}),
+			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{45, 40, 19, 64, 7, 80, 3}, prefix: []int32{-1, 0, 0, 0, -1, 4, 4}, causal: true, fused: true}),
+			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{45, 70, 40, 19, 80, 3}, prefix: []int32{-1, -1, 0, 1, 0, 1}, causal: true}, "interleaved", true),
+			c(attention{heads: 8, kvHeads: 1, dim: 128, lengths: []int{100, 30, 31}, prefix: []int32{-1, 0, 0}, causal: true, fused: true}),
+			c(attention{heads: 2, kvHeads: 2, dim: 80, lengths: []int{70, 30, 5}, prefix: []int32{-1, 0, 0}}),
+			c(attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{0, 9, 70}, prefix: []int32{-1, 0, 0}, causal: true}, "empty", true),
+			c(attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{9, 0, 70, 0}, prefix: []int32{-1, 0, 0, -1}, causal: true}, "empty", true),
+			c(attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{90}, causal: true, q: normal(40)}, "q", "large"),
+			c(attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{70}, q: constant(0)}, "q", "zeros"),
+			with(attentionBackward{attention: attention{heads: 3, kvHeads: 1, dim: 16, lengths: []int{70, 20}, prefix: []int32{-1, 0}, causal: true}, blind: true}, "lse", "-inf"),
 		)
 		if dtype == binding.BF16 {
 			cs = append(cs,
-				bench(c(attentionBackward{attention: attention{heads: 16, kvHeads: 2, dim: 128, lengths: []int{1024, 256, 256, 256, 256}, prefix: []int32{-1, 0, 0, 0, 0}, causal: true, fused: true}})),
-				bench(c(attentionBackward{attention: attention{heads: 16, kvHeads: 16, dim: 80, lengths: repeat(64, 64), fused: true}})),
+				bench(c(attention{heads: 16, kvHeads: 2, dim: 128, lengths: []int{1024, 256, 256, 256, 256}, prefix: []int32{-1, 0, 0, 0, 0}, causal: true, fused: true})),
+				bench(c(attention{heads: 16, kvHeads: 16, dim: 80, lengths: repeat(64, 64), fused: true})),
 			)
 		} else {
-			cs = append(cs, bench(c(attentionBackward{attention: attention{heads: 16, kvHeads: 2, dim: 128, lengths: []int{1024}, causal: true, fused: true}})))
+			cs = append(cs, bench(c(attention{heads: 16, kvHeads: 2, dim: 128, lengths: []int{1024}, causal: true, fused: true})))
 		}
 	}
 	return cs

@@ -12,7 +12,7 @@ func (s *sequence) backward(d *binding.Device, causal bool, prefix []int32, part
 	if err != nil {
 		return nil, err
 	}
-	a := attentionBackward{attention: attention{dtype: s.dtype, heads: s.heads, kvHeads: s.kvHeads, dim: s.dim, causal: causal, prefix: prefix, q: normal(1)}}
+	a := attentionBackward{attention: attention{dtype: s.dtype, heads: s.heads, kvHeads: s.kvHeads, dim: s.dim, causal: causal, prefix: prefix}}
 	values := map[string][]float32{}
 	wq, wk := s.heads*s.dim, s.kvHeads*s.dim
 	for _, p := range parts {

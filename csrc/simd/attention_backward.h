@@ -36,7 +36,7 @@ enum { GRAD_MR = 2, GRAD_NV = 4 };
 #endif
 enum {
     GRAD_W = TK_GRAD_PANEL,
-    GRAD_PANEL_NV = GRAD_W / VL,             // vectors of one panel
+    GRAD_PANEL_NV = GRAD_W / VL,  // vectors of one panel
     GRAD_PANEL = TK_GRAD_PANEL_FLOATS,
 };
 _Static_assert(TK_GRAD_ROWS == TK_GRAD_KEYS, "the panels of rows and of keys have one size");
@@ -111,14 +111,15 @@ TK_INLINE void key_rows(const int mr, long i, const int nv, const grad_run *r, l
     long first = grad_first(r->m, i), steps = r->rows - first;
     if (steps <= 0) return;
     fetch_some(r->t->fetches, steps * mr * nv * VL);
-    grad_block(GRAD_COLUMNS, mr, nv, steps, r->a + first * TK_GRAD_LD + i, r->b + j / GRAD_W * GRAD_PANEL + first * GRAD_W, GRAD_PANEL, r->c + j, r->at + i, 1);
+    const float *a = r->a + first * TK_GRAD_LD + i, *b = r->b + j / GRAD_W * GRAD_PANEL + first * GRAD_W;
+    grad_block(GRAD_COLUMNS, mr, nv, steps, a, b, GRAD_PANEL, r->c + j, r->at + i, 1);
 }
 
 // Register blocks of dq: rows i .. i+mr, columns j and on.
 TK_INLINE void query_rows(const int mr, long i, const int nv, const grad_run *r, long j)
 {
-    grad_block(GRAD_ROWS, mr, nv, grad_seen(r->m, i + mr - 1), r->a + i * TK_GRAD_LD, r->b + j / GRAD_W * GRAD_PANEL, GRAD_PANEL, r->c + j, r->at + i,
-               (int)r->accumulate);
+    const float *a = r->a + i * TK_GRAD_LD, *b = r->b + j / GRAD_W * GRAD_PANEL;
+    grad_block(GRAD_ROWS, mr, nv, grad_seen(r->m, i + mr - 1), a, b, GRAD_PANEL, r->c + j, r->at + i, (int)r->accumulate);
 }
 
 // A strip: all rows of C, nv vectors of its columns.
