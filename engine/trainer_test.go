@@ -409,3 +409,45 @@ func TestTrainerRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestTrainPlan: the plan is the memory that the trainer takes, and not by chance.
+func TestTrainPlan(t *testing.T) {
+	for _, model := range goldenModels {
+		for _, o := range []TrainOptions{{}, {Recompute: true}, {Freeze: []string{"visual."}}, {MicroBatchRows: 200}} {
+			e := openGolden(t, model, Options{Threads: 2})
+			batch, _ := rollout(t, e, model, 4, 12)
+			shape := FamilyShape{CompletionTokens: 12, Completions: 4}
+			for _, s := range batch {
+				shape.Grow(s.Prompt)
+			}
+			plan, err := e.PlanTraining(o, shape)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := e.Device()
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := newTrainer(t, e, o)
+			if err := tr.Gradients(context.Background(), batch, trained, coefficients(batch)); err != nil {
+				t.Fatal(err)
+			}
+			after, err := e.Device()
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Sampling has not taken more than that before, and pictures of several prompts may share a micro-batch.
+			took := int64(after.Peak) - int64(before.Allocated)
+			if took > plan.Total+plan.Total/4 || took < plan.Total/8 {
+				t.Errorf("%s %+v: took %d bytes, the plan is %v = %d", model, o, took, plan, plan.Total)
+			}
+			if err := errors.Join(tr.Close(), e.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	e := openGolden(t, "wide", Options{})
+	if _, err := e.PlanTraining(TrainOptions{}, FamilyShape{PromptTokens: 1 << 16, CompletionTokens: 1 << 16, Completions: 64}); err == nil || !strings.Contains(err.Error(), "GiB free") {
+		t.Errorf("a plan of 2^22 tokens: %v", err)
+	}
+}

@@ -13,6 +13,24 @@ type FamilyShape struct {
 	Grids            []Grid // of the prompt's pictures, in patches
 }
 
+// Grow makes the shape at least as large as a prompt: in tokens, and in patches of pictures.
+func (s *FamilyShape) Grow(p *Prompt) {
+	s.PromptTokens = max(s.PromptTokens, len(p.IDs))
+	patches := func(gs []Grid) (n int) {
+		for _, g := range gs {
+			n += g[0] * g[1] * g[2]
+		}
+		return n
+	}
+	var grids []Grid
+	for _, span := range p.Spans {
+		grids = append(grids, span.Grid)
+	}
+	if patches(grids) > patches(s.Grids) {
+		s.Grids = grids
+	}
+}
+
 // A TrainPlan is the memory in bytes that a [Trainer] takes beside its engine, computed before it is taken.
 type TrainPlan struct {
 	Gradients  int64
@@ -34,6 +52,32 @@ func (e *Engine) PlanTraining(o TrainOptions, shape FamilyShape) (TrainPlan, err
 	if err := o.defaults(); err != nil {
 		return TrainPlan{}, err
 	}
+	p, err := e.planTraining(o, shape)
+	if err == nil {
+		err = p.check(p.Total)
+	}
+	return p, err
+}
+
+// Plan is [Engine.PlanTraining] for a trainer that has its gradients and optimizer state already: what is still to be taken is checked.
+func (t *Trainer) Plan(shape FamilyShape) (TrainPlan, error) {
+	p, err := t.e.planTraining(t.opts, shape)
+	if err == nil {
+		err = p.check(p.MicroBatch)
+	}
+	return p, err
+}
+
+// check refuses a plan of which so much is more than there is.
+func (p *TrainPlan) check(need int64) error {
+	if p.Available == 0 || need <= p.Available {
+		return nil
+	}
+	return fmt.Errorf("engine: training needs %v, the machine has %.2f GiB free: lower MicroBatchRows, the completions' length or number, recompute, or freeze tensors",
+		p, float64(p.Available)/(1<<30))
+}
+
+func (e *Engine) planTraining(o TrainOptions, shape FamilyShape) (TrainPlan, error) {
 	unit := e.cfg.Vision.SpatialMergeSize
 	spans, at := []Span(nil), 0
 	for _, g := range shape.Grids {
@@ -84,9 +128,5 @@ func (e *Engine) PlanTraining(o TrainOptions, shape FamilyShape) (TrainPlan, err
 	ids := int64(min(e.cfg.Text.VocabSize, l.rows))
 	p.Rows, p.MicroBatch = l.rows, s.bytes+4*ids*int64(e.cfg.Text.HiddenSize)
 	p.Total = p.Gradients + p.Optimizer + p.MicroBatch
-	if p.Available > 0 && p.Total > p.Available {
-		return p, fmt.Errorf("engine: training needs %v, the machine has %.2f GiB free: lower MicroBatchRows, the completions' length or number, recompute, or freeze tensors",
-			p, float64(p.Available)/(1<<30))
-	}
 	return p, nil
 }

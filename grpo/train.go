@@ -131,6 +131,26 @@ func (c *Config) sampling(rollout int64) engine.Sampling {
 	return s
 }
 
+// plan computes the memory of the run's largest micro-batch, from some of its prompts, and refuses what the machine cannot hold.
+func (r *Run) plan() (engine.TrainPlan, error) {
+	const looks = 64
+	s := r.Config.sampling(0)
+	if s.MaxTokens == 0 {
+		s.MaxTokens = engine.DefaultMaxTokens
+	}
+	shape := engine.FamilyShape{CompletionTokens: s.MaxTokens, Completions: s.N}
+	n := r.Prompts.Len()
+	for k := range min(n, looks) {
+		i := k * n / min(n, looks)
+		x, err := r.Prompts.Example(i)
+		if err != nil {
+			return engine.TrainPlan{}, fmt.Errorf("grpo: example %d: %w", i, err)
+		}
+		shape.Grow(x.Prompt)
+	}
+	return r.Trainer.Plan(shape)
+}
+
 // A trainer is a run under way.
 type trainer struct {
 	*Run
@@ -157,6 +177,11 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 	if r.Keeping.Log == nil {
 		r.Keeping.Log = slog.Default()
 	}
+	plan, err := r.plan()
+	if err != nil {
+		return err
+	}
+	r.Keeping.Log.Info("grpo: memory", "policy", r.Policy.Plan().String(), "training", plan.String(), "available", plan.Available)
 	start := State{KL: r.Config.KLController()}
 	j, err := openJournal(ctx, r.Keeping, r.Policy, r.Trainer, r.Config, start)
 	if err != nil {

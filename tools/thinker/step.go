@@ -230,27 +230,10 @@ func (b *batch) shape() engine.FamilyShape {
 	for i := range b.episodes {
 		e := &b.episodes[i]
 		alike[e.Prompt]++
-		s.PromptTokens, s.CompletionTokens = max(s.PromptTokens, len(e.Prompt.IDs)), max(s.CompletionTokens, len(e.IDs))
-		s.Completions = max(s.Completions, alike[e.Prompt])
-		if grids, most := grids(e.Prompt), s.Grids; patches(grids) > patches(most) {
-			s.Grids = grids
-		}
+		s.CompletionTokens, s.Completions = max(s.CompletionTokens, len(e.IDs)), max(s.Completions, alike[e.Prompt])
+		s.Grow(e.Prompt)
 	}
 	return s
-}
-
-func grids(p *engine.Prompt) (gs []engine.Grid) {
-	for _, s := range p.Spans {
-		gs = append(gs, s.Grid)
-	}
-	return gs
-}
-
-func patches(gs []engine.Grid) (n int) {
-	for _, g := range gs {
-		n += g[0] * g[1] * g[2]
-	}
-	return n
 }
 
 // parseEpisode reads what a line says beside prompt and completion.
