@@ -20,6 +20,15 @@ type Prompts interface {
 	Example(i int) (*Example, error)
 }
 
+// Examples is a data set in memory.
+type Examples []*Example
+
+// Len is the number of examples.
+func (x Examples) Len() int { return len(x) }
+
+// Example is example i.
+func (x Examples) Example(i int) (*Example, error) { return x[i], nil }
+
 // A Demonstration is a prompt with the completion to imitate, and the id that ends it.
 type Demonstration struct {
 	ID     string
