@@ -16,7 +16,11 @@ type Objective func(i int, logprobs, entropy, dlogprob, dentropy []float32) erro
 // A lesson is a micro-batch on its way through the model: its rows are, family by family, the prompt's tokens and then each
 // completion's but for the last, which predicts nothing.
 type lesson struct {
-	*Trainer
+	e            *Engine
+	grads        *gradients // nil: forward alone
+	recompute    bool
+	visionLearns bool
+
 	batch    []Sequence
 	families []family
 	policy   Scoring
@@ -35,9 +39,9 @@ type lesson struct {
 	grids   []Grid
 }
 
-func newLesson(t *Trainer, s *scratch, batch []Sequence, fs []family, policy Scoring) *lesson {
-	l := &lesson{Trainer: t, batch: batch, families: fs, policy: policy, scratch: s, cu: []int32{0}}
-	merge := t.e.cfg.Vision.SpatialMergeSize
+func newLesson(e *Engine, s *scratch, batch []Sequence, fs []family, policy Scoring) *lesson {
+	l := &lesson{e: e, batch: batch, families: fs, policy: policy, scratch: s, cu: []int32{0}}
+	merge := e.cfg.Vision.SpatialMergeSize
 	segment := func(prefix int32, prefixRows, rows int) {
 		l.cu, l.prefix = append(l.cu, int32(l.rows+rows)), append(l.prefix, prefix)
 		l.rows += rows
@@ -105,19 +109,23 @@ func (l *lesson) take() (*lessonMemory, error) {
 	size, hidden, n := binding.DTypeBytes(m.dtype), t.HiddenSize, len(l.wanted)
 	b := &lessonMemory{}
 	if len(l.grids) > 0 && l.visionLearns {
-		b.eyes = newVisionTower(s, m, l.grads, l.grids, l.opts.Recompute)
+		b.eyes = newVisionTower(s, m, l.grads, l.grids, l.recompute)
 	}
 	seen := attention{cu: s.ints(l.cu), prefix: s.ints(l.prefix), segments: len(l.prefix), keys: l.keys, causal: true}
-	b.body = newTower(s, m, l.grads, m.w.layers, t.RMSNormEps, l.rows, l.opts.Recompute, func(*block) attention { return seen })
+	b.body = newTower(s, m, l.grads, m.w.layers, t.RMSNormEps, l.rows, l.recompute, func(*block) attention { return seen })
 	b.ids, b.wanted, b.targets, b.image = s.ints(l.ids), s.ints(l.wanted), s.ints(l.targets), s.ints(l.image)
 	b.positions = s.ints(append(append(append(make([]int32, 0, 3*l.rows), l.pos[0]...), l.pos[1]...), l.pos[2]...))
 	b.last, b.y, b.rstd = s.alloc(size*n*hidden), s.alloc(size*n*hidden), s.alloc(4*n)
 	b.logprob, b.entropy, b.lse = s.alloc(4*n), s.alloc(4*n), s.alloc(4*n)
-	b.dlogprob, b.dentropy = s.alloc(4*n), s.alloc(4*n)
-	b.dlast, b.dy, b.dfeatures = s.alloc(4*n*hidden), s.alloc(4*n*hidden), s.alloc(4*len(l.image)*hidden)
 	forward := binding.LogProbWorkspaceArgs{DType: m.dtype, Rows: int64(n), N: int64(t.VocabSize), K: int64(hidden)}
 	backward := binding.LogProbBackwardWorkspaceArgs{DType: m.dtype, Rows: int64(n), N: int64(t.VocabSize), K: int64(hidden)}
-	if err := errors.Join(s.err, m.d.LogProbWorkspace(&forward), m.d.LogProbBackwardWorkspace(&backward)); err != nil {
+	err := errors.Join(s.err, m.d.LogProbWorkspace(&forward))
+	if l.grads != nil {
+		b.dlogprob, b.dentropy = s.alloc(4*n), s.alloc(4*n)
+		b.dlast, b.dy, b.dfeatures = s.alloc(4*n*hidden), s.alloc(4*n*hidden), s.alloc(4*len(l.image)*hidden)
+		err = errors.Join(err, m.d.LogProbBackwardWorkspace(&backward))
+	}
+	if err != nil {
 		return nil, err
 	}
 	b.work = s.alloc(int(max(forward.Bytes, backward.Bytes)))
@@ -127,20 +135,26 @@ func (l *lesson) take() (*lessonMemory, error) {
 // run takes the lesson forward, asks the objective, and takes it backward. compact is where the embedding's gradient goes: a row for
 // each of the batch's ids, found by row.
 func (l *lesson) run(f Objective, compact *binding.Buffer, row map[int32]int32) error {
-	b, err := l.take()
+	b, err := l.forward()
 	if err != nil {
-		return err
-	}
-	if err := l.see(b); err != nil {
-		return err
-	}
-	if err := l.predict(b); err != nil {
 		return err
 	}
 	if err := l.ask(f, b.logprob, b.entropy, b.dlogprob, b.dentropy); err != nil {
 		return err
 	}
 	return l.backward(b, compact, row)
+}
+
+// forward takes memory and computes the log-probs and entropies of the completions' ids.
+func (l *lesson) forward() (*lessonMemory, error) {
+	b, err := l.take()
+	if err == nil {
+		err = l.see(b)
+	}
+	if err == nil {
+		err = l.predict(b)
+	}
+	return b, err
 }
 
 // see encodes the lesson's pictures and puts their features in place of the image tokens' embeddings.

@@ -41,18 +41,23 @@ type activations struct {
 	rstd1, y1, qkv, attn, lse, mid, rstd2, y2, gateUp, act *binding.Buffer
 }
 
-// newTower takes the tower's memory from s. All blocks have the shape of the first.
+// newTower takes the tower's memory from s. All blocks have the shape of the first. Without g the tower runs forward alone, and keeps
+// nothing.
 func newTower(s *scratch, m *model, g *gradients, blocks []block, eps float64, rows int, recompute bool, attn func(*block) attention) *tower {
 	b := &blocks[0]
 	size := binding.DTypeBytes(m.dtype)
 	width, heads, inter := (b.heads+2*b.kvHeads)*b.headDim, b.heads*b.headDim, b.intermediateSize
-	t := &tower{model: m, grads: g, blocks: blocks, eps: eps, rows: rows, attention: attn, recompute: recompute, held: -1}
+	t := &tower{model: m, grads: g, blocks: blocks, eps: eps, rows: rows, attention: attn, recompute: recompute || g == nil, held: -1}
 	t.cos, t.sin = s.alloc(4*rows*b.headDim/2), s.alloc(4*rows*b.headDim/2)
-	for range len(blocks) + 1 {
+	for l := range len(blocks) + 1 {
+		if g == nil && l >= 2 {
+			t.x = append(t.x, t.x[l-2])
+			continue
+		}
 		t.x = append(t.x, s.alloc(size*rows*b.hidden))
 	}
 	sets := len(blocks)
-	if recompute {
+	if t.recompute {
 		sets = 1
 	}
 	for range sets {
@@ -62,9 +67,11 @@ func newTower(s *scratch, m *model, g *gradients, blocks []block, eps float64, r
 			gateUp: s.alloc(size * rows * 2 * inter), act: s.alloc(size * rows * inter),
 		})
 	}
-	t.dx, t.dy = s.alloc(4*rows*b.hidden), s.alloc(4*rows*b.hidden)
-	t.dattn, t.dqkv = s.alloc(4*rows*heads), s.alloc(4*rows*width)
-	t.dgateUp, t.dact = s.alloc(4*rows*2*inter), s.alloc(4*rows*inter)
+	if g != nil {
+		t.dx, t.dy = s.alloc(4*rows*b.hidden), s.alloc(4*rows*b.hidden)
+		t.dattn, t.dqkv = s.alloc(4*rows*heads), s.alloc(4*rows*width)
+		t.dgateUp, t.dact = s.alloc(4*rows*2*inter), s.alloc(4*rows*inter)
+	}
 	t.workspace = s.alloc(t.workspaceBytes(s))
 	return t
 }
@@ -76,14 +83,18 @@ func (t *tower) workspaceBytes(s *scratch) int {
 		b := &t.blocks[i]
 		at := t.attention(b)
 		f := binding.AttentionWorkspaceArgs{DType: t.dtype, Rows: int64(t.rows), Keys: int64(at.keys), Heads: int64(b.heads), KVHeads: int64(b.kvHeads), Dim: int64(b.headDim)}
-		g := binding.AttentionBackwardWorkspaceArgs{DType: t.dtype, Rows: f.Rows, Keys: f.Keys, Heads: f.Heads, KVHeads: f.KVHeads, Dim: f.Dim}
 		if err := t.d.AttentionWorkspace(&f); err != nil && s.err == nil {
 			s.err = err
 		}
+		most = max(most, f.Bytes)
+		if t.grads == nil {
+			continue
+		}
+		g := binding.AttentionBackwardWorkspaceArgs{DType: t.dtype, Rows: f.Rows, Keys: f.Keys, Heads: f.Heads, KVHeads: f.KVHeads, Dim: f.Dim}
 		if err := t.d.AttentionBackwardWorkspace(&g); err != nil && s.err == nil {
 			s.err = err
 		}
-		most = max(most, f.Bytes, g.Bytes)
+		most = max(most, g.Bytes)
 		for _, l := range []*linear{&b.qkv, &b.out, &b.gateUp, &b.down} {
 			most = max(most, matmulWorkspace(s, t.model, l, t.rows))
 		}

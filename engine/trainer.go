@@ -270,7 +270,9 @@ func (t *Trainer) Gradients(ctx context.Context, batch []Sequence, policy Scorin
 func (t *Trainer) lesson(batch []Sequence, run []family, policy Scoring, f Objective, compact *binding.Buffer, row map[int32]int32) (err error) {
 	s := &scratch{d: t.e.d}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return newLesson(t, s, batch, run, policy).run(f, compact, row)
+	l := newLesson(t.e, s, batch, run, policy)
+	l.grads, l.recompute, l.visionLearns = t.grads, t.opts.Recompute, t.visionLearns
+	return l.run(f, compact, row)
 }
 
 // inputIDs lists the ids that a batch feeds to the decoder, ascending, and where each stands in the list.

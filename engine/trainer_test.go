@@ -118,6 +118,27 @@ func TestTrainerIsSampler(t *testing.T) {
 	}
 }
 
+// TestScoreBatch: the scorer of batches gives the sampler's numbers, too.
+func TestScoreBatch(t *testing.T) {
+	for _, model := range goldenModels {
+		e := openGolden(t, model, Options{})
+		batch, samples := rollout(t, e, model, 3, 40)
+		for _, rows := range []int{0, 1, 300} {
+			seen := 0
+			err := e.ScoreBatch(context.Background(), batch, trained, rows, func(i int, logprobs, entropy []float32) error {
+				seen++
+				if s := samples[i]; !slices.Equal(bits(logprobs), bits(s.LogProbs)) || !slices.Equal(bits(entropy), bits(s.Entropy[:len(entropy)])) {
+					return fmt.Errorf("sequence %d has log-probs %v, the sampler gave %v", i, logprobs, s.LogProbs)
+				}
+				return nil
+			})
+			if err != nil || seen != len(batch) {
+				t.Errorf("%s in passes of %d rows: %d sequences of %d, %v", model, rows, seen, len(batch), err)
+			}
+		}
+	}
+}
+
 // TestGradientBits: neither micro-batches, nor the order of the batch, recomputation or threads change a bit of any gradient.
 func TestGradientBits(t *testing.T) {
 	for _, model := range goldenModels {

@@ -120,7 +120,8 @@ func (e *Engine) planTraining(o TrainOptions, shape FamilyShape) (TrainPlan, err
 		run = append(run, f)
 	}
 	s := &scratch{d: e.d, count: true}
-	l := newLesson(t, s, batch, run, Scoring{Temperature: 1})
+	l := newLesson(e, s, batch, run, Scoring{Temperature: 1})
+	l.grads, l.recompute, l.visionLearns = &gradients{}, o.Recompute, t.visionLearns
 	if _, err := l.take(); err != nil {
 		return p, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/thinker-vl/thinker/engine"
@@ -320,11 +321,11 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 // episodes gives the samples of a rollout their advantages and the reference's log-probs, group by group.
 func (t *trainer) episodes(ctx context.Context, r *rollout) (groups [][]Episode, advantages [][]float64, err error) {
 	var samples []Sample
-	var completions []engine.Completion
+	var completions []engine.Sequence
 	for i := range r.samples {
 		for j, s := range r.samples[i] {
 			samples = append(samples, Sample{Reward: r.rewards[i][j], Group: fmt.Sprint(i)})
-			completions = append(completions, engine.Completion{Prompt: r.examples[i].Prompt, IDs: s.IDs})
+			completions = append(completions, engine.Sequence{Prompt: r.examples[i].Prompt, IDs: s.IDs})
 		}
 	}
 	a, err := t.Config.Advantages(t.Math, samples)
@@ -334,11 +335,12 @@ func (t *trainer) episodes(ctx context.Context, r *rollout) (groups [][]Episode,
 	reference := make([][]float32, len(samples))
 	if t.Config.Beta > 0 {
 		scoring := engine.Scoring{Temperature: t.Config.Temperature, Ban: t.Config.Ban}
-		for x, err := range t.Reference.Score(ctx, engine.Completions(completions...), scoring) {
-			if err != nil {
-				return nil, nil, err
-			}
-			reference[x.Completion] = x.LogProbs
+		err := t.Reference.ScoreBatch(ctx, completions, scoring, 0, func(i int, logprobs, _ []float32) error {
+			reference[i] = slices.Clone(logprobs)
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
 		}
 	}
 	k := 0
