@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/thinker-vl/thinker/engine/safetensors"
+	"github.com/thinker-vl/thinker/grpo"
 )
 
 // goldenBatch writes the batch of a golden step with absolute paths of pictures.
@@ -221,4 +222,39 @@ func TestStepRefuses(t *testing.T) {
 	if o := thinker(t, good, "step", "--model", model, "--batch", "-", "--loss", settings, "--out", model); o.code != 1 || !strings.Contains(o.stderr, "choose another folder") {
 		t.Errorf("--out on a checkpoint: exit status %d, %s", o.code, o.stderr)
 	}
+}
+
+func FuzzEpisode(f *testing.F) {
+	for _, s := range []string{
+		`{"old_logprobs": [-1, -2], "ref_logprobs": [-1, -2], "reward": 1, "group": "a"}`, `{"advantage": -1e5, "truncated": true}`,
+		`{"old_logprobs": null, "reward": null, "group": 7}`, `{"old_logprobs": [1e39, 0], "advantage": 1}`, `{}`, `[`,
+	} {
+		f.Add([]byte(s), true)
+	}
+	f.Fuzz(func(t *testing.T, line []byte, beta bool) {
+		s := grpo.Defaults(grpo.TRL, grpo.GRPO)
+		if beta {
+			s.Beta = 0.04
+		}
+		e := grpo.Episode{IDs: []int32{1, 2}}
+		if err := parseEpisode(line, &s, &e); err != nil {
+			return
+		}
+		for _, v := range [][]float32{e.OldLogProbs, e.RefLogProbs} {
+			if v != nil && len(v) != len(e.IDs) {
+				t.Errorf("%d log-probs for %d ids", len(v), len(e.IDs))
+			}
+			for _, x := range v {
+				if x-x != 0 {
+					t.Errorf("the log-prob %v was taken", x)
+				}
+			}
+		}
+		if beta && e.RefLogProbs == nil {
+			t.Error("no ref_logprobs, which beta needs")
+		}
+		if e.Advantage == nil && e.Group == "" {
+			t.Error("neither advantage nor group")
+		}
+	})
 }
