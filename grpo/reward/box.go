@@ -70,7 +70,11 @@ const (
 // Of these only the first kind that occurs counts. Numbers in quoted strings, in words and alone are none of a box's. NaN and infinities
 // are numbers here, so that their boxes are seen and refused. A box that occurs twice counts once.
 func parseBoxes(s string) ([]box, error) {
-	p := &boxParser{s: strings.ReplaceAll(s, "\u2212", "-")}
+	s = strings.Trim(strings.ReplaceAll(s, "\u2212", "-"), " \t\r\n`")
+	if n := len(s); n > 2 && s[0] == '"' && strings.IndexByte(s[1:], '"') == n-2 {
+		s = s[1 : n-1]
+	}
+	p := &boxParser{s: s}
 	p.scan()
 	if p.err != nil {
 		return nil, p.err
@@ -283,7 +287,8 @@ func (p *boxParser) number(i int) int {
 			}
 		}
 	}
-	if unit := s[j:min(len(s), j+2)]; unit == "px" {
+	end := j
+	if s[j:min(len(s), j+2)] == "px" {
 		j += 2
 	}
 	if j < len(s) && (isLetter(s[j]) || s[j] == '_' || s[j] == '%' || s[j] == '/' || s[j] == '^') { // 2D, 50%, 1/2: no coordinates
@@ -292,11 +297,11 @@ func (p *boxParser) number(i int) int {
 		p.foreign()
 		return j
 	}
-	if j-i > maxNumber {
-		p.err = fmt.Errorf("a number has %d characters", j-i)
+	if end-i > maxNumber {
+		p.err = fmt.Errorf("a number has %d characters", end-i)
 		return j
 	}
-	v, _ := strconv.ParseFloat(s[i:j], 64) // beyond the range it is an infinity
+	v, _ := strconv.ParseFloat(s[i:end], 64) // beyond the range it is an infinity
 	p.value(v)
 	return j
 }

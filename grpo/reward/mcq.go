@@ -139,6 +139,9 @@ func (c *choice) letter(answer string) (int, string, error) {
 			}
 		}
 	}
+	if i, err := c.concluded(answer); err != nil || i >= 0 {
+		return i, "its last sentence", err
+	}
 	if i, err := c.mentioned(text); err != nil || i >= 0 {
 		if err == nil {
 			return c.within(i, "the only letter")
@@ -283,7 +286,7 @@ func leading(s string) (i int, rest string, ok bool) {
 		t = strings.TrimLeft(t[1:], ".:,")
 	case t[0] == '.' || t[0] == ':':
 		t = t[1:]
-		if t != "" && t[0] != ' ' && !(upper && !isLower(t[0])) { // e.g. is no option
+		if t != "" && t[0] != ' ' && (!upper || len(t) > 1 && t[1] == '.') { // e.g. and U.S. are no options
 			return 0, "", false
 		}
 	case spaced && upper && t[0] == '(': // "A (text)"
@@ -303,12 +306,22 @@ func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
 
 // checkRest looks at the text behind the letter of option i for another option.
 func (c *choice) checkRest(i int, rest string) error {
+	if inner, ok := strings.CutPrefix(rest, "("); ok && strings.HasSuffix(inner, ")") && letterOf(inner[:len(inner)-1]) < 0 {
+		rest = inner[:len(inner)-1]
+	}
 	if j, err := c.byText(rest); err == nil && j >= 0 && j != i && !(i < len(c.tight) && strings.EqualFold(c.tight[i], c.tight[j])) {
 		return fmt.Errorf("ambiguous: the letter %c with the text of option %c", 'A'+i, 'A'+j)
 	} else if j == i {
 		return nil
 	}
+	if j, err := c.contained(rest); err == nil && j >= 0 && j != i {
+		return fmt.Errorf("ambiguous: the letter %c with the text of option %c", 'A'+i, 'A'+j)
+	}
 	w := words(rest)
+	doubt := len(w) > 0 && doubts[strings.ToLower(w[0].text)]
+	for _, x := range w { // a second statement
+		doubt = doubt || strings.EqualFold(x.text, "answer") || strings.EqualFold(x.text, "option") || strings.EqualFold(x.text, "choice")
+	}
 	for k := range w {
 		j := letterOf(w[k].text)
 		if j < 0 || j == i || c.options != nil && j >= len(c.options) {
@@ -323,11 +336,79 @@ func (c *choice) checkRest(i int, rest string) error {
 		}
 		marked := prev == "(" && next == ")" || next == ")" || (next == "." || next == ":") && k+2 < len(w)
 		joined := (prev == "or" || prev == "and" || prev == "," || prev == "/" || prev == "&") && (k <= 2 || k+2 >= len(w))
-		if marked || joined || k == 0 && len(w) <= 2 || prev == "option" || prev == "choice" || prev == "answer" {
+		if doubt || marked || joined || k == 0 && len(w) <= 2 {
 			return fmt.Errorf("ambiguous: the letters %c and %c", 'A'+i, 'A'+j)
 		}
 	}
 	return nil
+}
+
+// statements is how many sentences of an answer that state one are compared.
+const statements = 64
+
+// concluded returns the option that the last sentence of a longer answer states, as "The answer is (B).", -1 if it does not. Other
+// sentences that do must agree.
+func (c *choice) concluded(answer string) (int, error) {
+	found, n := -1, 0
+	for end := len(answer); end > 0 && n < statements; {
+		begin := max(sentenceBreak(answer[:end]), strings.LastIndexByte(answer[:end], '\n')+1)
+		sentence := strings.TrimSpace(answer[begin:end])
+		end = begin - 1
+		if sentence == "" {
+			continue
+		}
+		i := -1
+		if n++; strings.Contains(asciiLower(sentence), "answer") {
+			i = c.stated(sentence)
+		}
+		switch {
+		case found < 0 && i < 0:
+			return -1, nil
+		case found < 0:
+			found = i
+		case i >= 0 && i != found:
+			return 0, fmt.Errorf("ambiguous: the answers %c and %c", 'A'+i, 'A'+found)
+		}
+	}
+	if n < 2 {
+		return -1, nil
+	}
+	return found, nil
+}
+
+// sentenceBreak returns where the last sentence of s begins, behind a full stop after a word.
+func sentenceBreak(s string) int {
+	for end := len(s); ; {
+		i := strings.LastIndex(s[:end], ". ")
+		if i < 2 {
+			return 0
+		}
+		if isWordByte(s[i-1]) && isWordByte(s[i-2]) {
+			return i + 2
+		}
+		end = i
+	}
+}
+
+func isWordByte(c byte) bool { return isLetter(c) || isDigit(c) || c == '$' || c == ')' || c >= 0x80 }
+
+// stated returns the option that a sentence states and nothing else, -1 if none.
+func (c *choice) stated(sentence string) int {
+	core := strip(plain(sentence))
+	i, ok := c.bare(core)
+	if !ok {
+		if j, err := c.byText(core); err == nil && j >= 0 {
+			return j
+		}
+		var rest string
+		if i, rest, ok = leading(core); ok && c.checkRest(i, rest) != nil {
+			return -1
+		}
+	}
+	if !ok || c.options != nil && i >= len(c.options) {
+		return -1
+	}
+	return i
 }
 
 // letterOf returns the number of the option that an upper-case letter alone names, else -1.
@@ -342,6 +423,8 @@ var (
 	cues      = set("option options choice choices answer answers letter choose chose pick select correct right")
 	negations = set("not isn't isn’t aren't aren’t can't can’t cannot doesn't doesn’t don't don’t won't won’t neither nor none never except incorrect wrong false " +
 		"eliminate eliminated exclude excluded unless without")
+	// doubts are words that take back an answer before them.
+	doubts = set("or and but maybe perhaps possibly no not wait actually sorry hmm alternatively")
 	// follows are words after which an A before them is the option and not the article.
 	follows = set("is was are or and because since as with which that has seems looks would should must will than over but if though")
 )
