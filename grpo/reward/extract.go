@@ -208,7 +208,7 @@ func statement(s string) string {
 	for _, p := range latexPairs {
 		if rest, ok := strings.CutPrefix(s, p.open); ok {
 			if content, after, ok := strings.Cut(rest, p.close); ok {
-				if tail := strings.TrimLeft(sentence(after), " *_.,;"); tail == "" || boxedOnly(content) {
+				if tail := strings.TrimLeft(after, " *_"); tail == "" || strings.IndexByte(".,;!\n", tail[0]) >= 0 || boxedOnly(content) {
 					return unbox(strings.TrimSpace(content))
 				}
 			}
