@@ -234,11 +234,17 @@ func isRange(err error) bool {
 
 // boxKey reports whether a key's value is a box.
 func boxKey(key string) bool {
-	k := asciiLower(key)
-	if len(k) > 24 {
+	if key == "" || len(key) > 24 {
 		return false
 	}
-	switch strings.NewReplacer("_", "", "-", "", " ", "").Replace(k) {
+	k := []byte(asciiLower(key))
+	n := 0
+	for _, c := range k {
+		if c != '_' && c != '-' && c != ' ' {
+			k[n], n = c, n+1
+		}
+	}
+	switch string(k[:n]) {
 	case "bbox", "bbox2d", "box", "box2d", "boxes", "bboxes", "boundingbox", "boundingboxes", "bndbox", "coordinates", "coords", "xyxy", "bboxes2d", "boxes2d":
 		return true
 	}

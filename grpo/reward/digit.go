@@ -3,6 +3,7 @@ package reward
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -57,8 +58,13 @@ func integer(s string) (string, bool) {
 	return sign + s, true
 }
 
+const maxGoldInteger = 4 << 10
+
 // goldInteger reads a gold answer, which may have come as a floating-point number or in markup.
 func goldInteger(gold string) (string, error) {
+	if len(gold) > maxGoldInteger {
+		return "", fmt.Errorf("the gold has %d bytes", len(gold))
+	}
 	s := strings.TrimSuffix(unwrap(strings.TrimSpace(gold)), ".")
 	if n, ok := integer(s); ok {
 		return n, nil

@@ -41,8 +41,20 @@ func Whole(response string) (answer, rule string, ok bool) {
 	return strings.TrimSpace(response), "the whole response", true
 }
 
-// Boxed takes the content of the last complete \boxed{} or \fbox{}.
+// tailLength is how much of a response's end is looked at for an answer without a block.
+const tailLength = 64 << 10
+
+func tailOf(s string) string {
+	i := max(0, len(s)-tailLength)
+	for i < len(s) && !utf8.RuneStart(s[i]) {
+		i++
+	}
+	return s[i:]
+}
+
+// Boxed takes the content of the last complete \boxed{} or \fbox{} in the last 64 KiB.
 func Boxed(response string) (answer, rule string, ok bool) {
+	response = tailOf(response)
 	if answer, ok = lastBoxed(response); !ok {
 		return "", `no \boxed{}`, false
 	}
@@ -91,8 +103,10 @@ func braced(s string) (content, rest string, ok bool) {
 	return "", s, false
 }
 
-// LastNumber takes the last number: digits, with commas between thousands, a sign, a fraction and an exponent.
+// LastNumber takes the last number: digits, with commas between thousands, a sign, a fraction and an exponent. It looks at the
+// last 64 KiB.
 func LastNumber(response string) (answer, rule string, ok bool) {
+	response = tailOf(response)
 	begin, end := -1, -1
 	for i := 0; i < len(response); {
 		if n := numberAt(response, i); n > 0 {
@@ -153,8 +167,9 @@ func thousands(s string) bool {
 
 // MathVerifyOrder takes the answer from the first of these places that there is, each time from the last of its kind: behind "final
 // answer is" or "final answer:", in \boxed{}, behind "answer:", behind "answer is", in LaTeX between dollar signs or their like, a
-// number. It is Math-Verify's order with boxes before all but the final answer.
+// number. It is Math-Verify's order with boxes before all but the final answer. It looks at the last 64 KiB.
 func MathVerifyOrder(response string) (answer, rule string, ok bool) {
+	response = tailOf(response)
 	lower := asciiLower(response)
 	for _, p := range []struct {
 		rule    string

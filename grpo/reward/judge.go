@@ -217,8 +217,10 @@ func contentText(raw json.RawMessage) (string, error) {
 	return s, nil
 }
 
-// maxObjects is how many JSON objects of a judge's text are looked at.
-const maxObjects = 16
+const (
+	maxVerdict = 32 << 10 // bytes of a judge's text behind its thinking
+	maxObjects = 16       // JSON objects of it that are looked at
+)
 
 // parseVerdict reads a judge's text, from behind its thinking: the JSON objects in it that have a score must agree. A grade alone, as 7 or
 // "Score: 7/10", is a verdict, too.
@@ -226,8 +228,10 @@ func parseVerdict(text string) (verdict, error) {
 	if i := strings.LastIndex(text, "</think>"); i >= 0 {
 		text = text[i+len("</think>"):]
 	}
-	text = strings.TrimSpace(text)
 	var v verdict
+	if text = strings.TrimSpace(text); len(text) > maxVerdict {
+		return v, fmt.Errorf("the judge's text has %d bytes, more than %d", len(text), maxVerdict)
+	}
 	n := 0
 	for _, o := range objects(text) {
 		m, err := members([]byte(o))

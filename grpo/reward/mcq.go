@@ -28,6 +28,9 @@ func (v *mcqVerifier) Verify(_ context.Context, r *Record, response string) Resu
 	if err != nil {
 		return found(answer, Mask("%v", err))
 	}
+	if len(answer) > maxChoice {
+		return found(v.read.cut(answer), Wrong("the answer has %d bytes, more than a choice's %d", len(answer), maxChoice))
+	}
 	got, rule, err := c.letter(answer)
 	if err != nil {
 		return found(answer, Wrong("%v", err))
@@ -47,7 +50,8 @@ type choice struct {
 
 const (
 	maxOptions = 26
-	maxOption  = 4 << 10 // bytes of an option's text that are compared
+	maxChoice  = 16 << 10 // bytes of an answer
+	maxOption  = 4 << 10  // bytes of an option's text that are compared
 )
 
 func newChoice(r *Record, equal MathVerifier) *choice {
@@ -83,7 +87,7 @@ func (c *choice) gold(gold string) (int, error) {
 	if strings.TrimSpace(gold) == "" {
 		return 0, errors.New("the gold is empty")
 	}
-	if len(gold) > defaultAnswer {
+	if len(gold) > maxOption {
 		return 0, fmt.Errorf("the gold has %d bytes", len(gold))
 	}
 	i, _, err := (&choice{c.options, c.tight, nil}).letter(gold)

@@ -24,7 +24,7 @@ type Policy struct {
 	Attempts int           // at a score; 4
 	Backoff  time.Duration // before the second attempt, and doubled before each that follows, with jitter; 500 ms
 
-	MaxReply int64 // bytes of a reply; 1 MiB
+	MaxReply int64 // bytes of a reply; 256 KiB
 
 	// Budget for the life of the scorer. Calls under way when it runs out are finished, so it may be passed by as many as Concurrency.
 	MaxCalls  int64 // attempts; 0: no limit
@@ -55,7 +55,7 @@ func (p Policy) withDefaults() (Policy, error) {
 	p.Deadline = cmp.Or(p.Deadline, 3*time.Minute)
 	p.Attempts = cmp.Or(p.Attempts, 4)
 	p.Backoff = cmp.Or(p.Backoff, 500*time.Millisecond)
-	p.MaxReply = cmp.Or(p.MaxReply, 1<<20)
+	p.MaxReply = cmp.Or(p.MaxReply, 1<<18)
 	p.BreakAfter = cmp.Or(p.BreakAfter, 10)
 	p.BreakFor = cmp.Or(p.BreakFor, 30*time.Second)
 	p.Cache = cmp.Or(p.Cache, 1<<16)
