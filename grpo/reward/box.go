@@ -106,6 +106,7 @@ type boxParser struct {
 
 	keyed, grouped, paired, loose []box
 	unended                       int  // quotes without a match
+	header                        bool // the word before was a coordinate's name in a list
 	inner                         bool // it reads a string in a text
 	err                           error
 }
@@ -346,7 +347,13 @@ func (p *boxParser) word(i int) int {
 	case i > 0 && s[i-1] == '\\': // \left, \right, \boxed
 	case strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "="):
 		p.part()
-		p.key = w
+		if p.key = w; p.header && coordinate(w) >= 0 { // x1, y1, x2, y2 = 0.1, 0.2, 0.3, 0.4
+			p.key = ""
+		}
+		p.header = false
+	case coordinate(w) >= 0 && strings.HasPrefix(rest, ","):
+		p.header = true
+		p.foreign()
 	case len(p.stack) == 1 && (w == "and" || w == "to"):
 	default:
 		p.key = ""
@@ -407,7 +414,9 @@ func (p *boxParser) close(whole bool) {
 	n := len(g.numbers)
 	switch {
 	case g.foreign:
-		p.point(up, nil)
+		if n > 0 {
+			p.point(up, nil)
+		}
 	case n == 4 && len(g.points) == 0:
 		b := box(g.numbers)
 		if g.keyed {

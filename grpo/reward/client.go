@@ -31,7 +31,10 @@ func newClient(address, key string, p Policy) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	if d, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = d.Clone()
+	}
 	t.DisableCompression = true // what a reply takes in memory is what was sent
 	t.MaxResponseHeaderBytes = 64 << 10
 	t.MaxIdleConnsPerHost = g.Concurrency

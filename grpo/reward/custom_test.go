@@ -301,7 +301,7 @@ func TestRegistry(t *testing.T) {
 	}
 	g, err := New(Config{Custom: map[string]Verifier{
 		"panics":   Func(func(context.Context, *Record, string) Result { panic("oh") }),
-		"nil map":  Func(func(context.Context, *Record, string) Result { var m map[string]int; m["a"] = 1; return Result{} }),
+		"nil map":  Func(func(_ context.Context, r *Record, _ string) Result { r.Extra["a"] = nil; return Result{} }),
 		"NaN":      Func(func(context.Context, *Record, string) Result { return Result{Score: math.NaN()} }),
 		"infinite": Func(func(context.Context, *Record, string) Result { return Result{Score: math.Inf(1)} }),
 		"negative": Func(func(context.Context, *Record, string) Result { return Result{Score: -0.5} }),

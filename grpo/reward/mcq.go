@@ -143,6 +143,9 @@ func (c *choice) letter(answer string) (int, string, error) {
 			}
 		}
 	}
+	if i, err := c.headed(core); err != nil || i >= 0 {
+		return i, "its text at the beginning", err
+	}
 	if i, err := c.concluded(answer); err != nil || i >= 0 {
 		return i, "its last sentence", err
 	}
@@ -232,7 +235,7 @@ func (c *choice) byText(s string) (int, error) {
 var (
 	before = set("so thus therefore hence finally then ok okay well yes i i'd i'm we think believe guess choose pick select say would going go with " +
 		"my our the final correct right best only most likely probably possibly answer option choice letter is are be should must will " +
-		"that which it it's it’s this : = , - – — → > \" ' to question chosen selected solution result and conclusion in conclude can clearly definitely certainly indeed")
+		"ans that which it it's it’s this : = , - – — → > \" ' to question chosen selected solution result and conclusion in conclude can clearly definitely certainly indeed")
 	after = set("is are the correct right answer option choice one best only final true solution . ! , ; \" '")
 )
 
@@ -345,6 +348,33 @@ func (c *choice) checkRest(i int, rest string) error {
 		}
 	}
 	return nil
+}
+
+// headed returns the option whose text an answer begins with, up to a comma or the end of a sentence, as "Yes, it is.", -1 if there is none.
+// What follows must not speak of another.
+func (c *choice) headed(s string) (int, error) {
+	at := strings.IndexAny(s, ",;:.")
+	if at <= 0 || at+1 >= len(s) || s[at+1] != ' ' {
+		return -1, nil
+	}
+	i, err := c.byText(s[:at])
+	if err != nil || i < 0 {
+		return -1, nil
+	}
+	rest := strings.ToLower(s[at+2:])
+	w := words(rest)
+	for k, x := range w {
+		j := int(x.text[0]) - 'a'
+		if isDigit(x.text[0]) || k == 0 && doubts[x.text] && x.text != "not" || len(x.text) == 1 && j > 0 && j < len(c.options) && j != i && !glued(rest, x) {
+			return 0, fmt.Errorf("ambiguous: the text of option %c and more", 'A'+i)
+		}
+	}
+	for j, t := range c.tight {
+		if t = strings.ToLower(t); j != i && t != "" && !strings.Contains(strings.ToLower(c.tight[i]), t) && containsWords(rest, t) {
+			return 0, fmt.Errorf("ambiguous: the texts of the options %c and %c", 'A'+i, 'A'+j)
+		}
+	}
+	return i, nil
 }
 
 // statements is how many sentences of an answer that state one are compared.
@@ -471,7 +501,7 @@ func (c *choice) mentioned(s string) (int, error) {
 			if !cue || k+1 < len(w) && next != "." && next != ")" && next != "or" && next != "," {
 				continue
 			}
-		case i == 'A'-'A' && next != "" && isLower(next[0]) && !follows[strings.ToLower(next)]: // the article
+		case i == 0 && next != "" && isLower(next[0]) && !follows[strings.ToLower(next)]: // the article
 			continue
 		case i == 'I'-'A' && next != "" && isLetter(next[0]): // the pronoun
 			continue

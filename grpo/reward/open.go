@@ -91,6 +91,7 @@ func NewRewardModel(c RewardModelConfig) (*RewardModel, error) {
 func (m *RewardModel) ScoreAnswer(ctx context.Context, r *Record, answer string) Result {
 	images, err := dataURLs(r.Images)
 	if err != nil {
+		m.note(func(s *CallStats) { s.Scores++; s.Failed++ })
 		return Mask("%v", err)
 	}
 	gold, err := m.score(ctx, r.Question, r.Gold, images)

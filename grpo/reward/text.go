@@ -121,9 +121,13 @@ func unwrap(s string) string {
 	return strings.TrimSpace(strings.Trim(plain(s), "\"'“”‘’ "))
 }
 
+// symbols writes what has several spellings in one.
+var symbols = strings.NewReplacer("√", `\sqrt`, "^{\\circ}", "°", "^\\circ", "°", `\degree`, "°", "×", `\times`, "·", `\cdot`, "π", `\pi`, "÷", `\div`, "\u2212", "-",
+	"≤", `\leq`, "≥", `\geq`, "≠", `\neq`, "∞", `\infty`, "\u00a0", " ", "’", "'", "‘", "'", "“", `"`, "”", `"`)
+
 // tight is a text for comparison: plain, without white space but between words and numbers, and without punctuation at its ends.
 func tight(s string) string {
-	s = strings.Trim(plain(s), " .,;:!\"'“”‘’")
+	s = strings.Trim(symbols.Replace(plain(s)), " .,;:!\"'“”‘’")
 	var b strings.Builder
 	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
