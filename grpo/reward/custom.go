@@ -18,7 +18,7 @@ import (
 //
 // id is a number of the call, as a string, and must come back. A reward that is null masks the sample. extracted and why may be absent.
 
-// appendCall writes the request for a response.
+// encodeCall writes the request for a response.
 func encodeCall(id string, r *Record, response string) []byte {
 	m := map[string]any{}
 	for k, v := range r.Extra {

@@ -369,7 +369,7 @@ func TestMath(t *testing.T) {
 	}
 	// Choices that are answered by their value.
 	r := &Record{Type: MCQ, Gold: "B", Options: []string{"1", "2", "3", "3.0"}}
-	for answer, want := range map[string]float64{"2.0": 1, "1.0": 0, "the answer is 2.0": 1, "3.0.0": 0, "not 2.0": 0, "2.0 or 4": 0} {
+	for answer, want := range map[string]float64{"2.0": 1, "1.0": 0, "the answer is 2.0": 1, "3.0.0": 0, "not 2.0": 0, "2.0 or 4": 0, `\boxed{2.0}`: 1, "2.0.0": 0} {
 		if x, err := g.Score(t.Context(), r, "<answer>"+answer+"</answer>"); err != nil || x.Score != want {
 			t.Errorf("%s: %+v, %v", answer, x, err)
 		}

@@ -32,6 +32,14 @@ func (v *mcqVerifier) Verify(_ context.Context, r *Record, response string) Resu
 		return found(v.read.cut(answer), Wrong("the answer has %d bytes, more than a choice's %d", len(answer), maxChoice))
 	}
 	got, rule, err := c.letter(answer)
+	if err == errNoOption && v.equal != nil {
+		var has bool
+		if has, err = c.hasValue(gold, answer); has {
+			return found(answer, right(true, "option %c by its value", 'A'+gold))
+		} else if err == nil {
+			err = fmt.Errorf("the answer names no option and has not the value of %c", 'A'+gold)
+		}
+	}
 	if err != nil {
 		return found(answer, Wrong("%v", err))
 	}
@@ -90,7 +98,7 @@ func (c *choice) gold(gold string) (int, error) {
 	if len(gold) > maxOption {
 		return 0, fmt.Errorf("the gold has %d bytes", len(gold))
 	}
-	i, _, err := (&choice{c.options, c.tight, nil}).letter(gold)
+	i, _, err := c.letter(gold)
 	if err != nil {
 		return 0, fmt.Errorf("the gold %s names no option: %v", quote(gold), err)
 	}
@@ -101,16 +109,10 @@ var errNoOption = errors.New("the answer names no option")
 
 // letter returns the number of the one option that an answer names, and the rule by which it does.
 func (c *choice) letter(answer string) (int, string, error) {
-	if strings.Contains(answer, `\boxed`) {
-		boxed, err := onlyBox(answer)
-		if err != nil {
-			return 0, "", err
-		}
-		if boxed != "" {
-			answer = boxed
-		}
+	text, err := c.essence(answer)
+	if err != nil {
+		return 0, "", err
 	}
-	text := plain(answer)
 	if i, ok := c.bare(text); ok {
 		return c.within(i, "its letter")
 	}
@@ -158,10 +160,21 @@ func (c *choice) letter(answer string) (int, string, error) {
 	if i, err := c.contained(text); err != nil || i >= 0 {
 		return i, "its text within the answer", err
 	}
-	if i, err := c.byValue(core); err != nil || i >= 0 {
-		return i, "its value", err
-	}
 	return 0, "", errNoOption
+}
+
+// essence returns what an answer has in its box, or else all of it, without markup.
+func (c *choice) essence(answer string) (string, error) {
+	if strings.Contains(answer, `\boxed`) {
+		boxed, err := onlyBox(answer)
+		if err != nil {
+			return "", err
+		}
+		if boxed != "" {
+			answer = boxed
+		}
+	}
+	return plain(answer), nil
 }
 
 // onlyBox returns what the boxes in an answer hold, "" if none is complete. Boxes that differ are ambiguous.
@@ -194,7 +207,7 @@ func (c *choice) within(i int, rule string) (int, string, error) {
 
 // bare reads a letter that has nothing but brackets and punctuation around it.
 func (c *choice) bare(s string) (int, bool) {
-	s = strings.Trim(s, " ()[]{}<>.,:;!_*\"'“”‘’\\")
+	s = strings.Trim(s, " ()[]{}<>.,:;!_*#\"'“”‘’\\")
 	if len(s) != 1 || !isLetter(s[0]) {
 		return 0, false
 	}
@@ -235,7 +248,7 @@ func (c *choice) byText(s string) (int, error) {
 var (
 	before = set("so thus therefore hence finally then ok okay well yes i i'd i'm we think believe guess choose pick select say would going go with " +
 		"my our the final correct right best only most likely probably possibly answer option choice letter is are be should must will " +
-		"ans that which it it's it’s this : = , - – — → > \" ' to question chosen selected solution result and conclusion in conclude can clearly definitely certainly indeed")
+		"ans that which it it's it’s this : = , - – — → > \" ' to question chosen selected solution result and conclusion in conclude can clearly definitely certainly indeed sure")
 	after = set("is are the correct right answer option choice one best only final true solution . ! , ; \" '")
 )
 
@@ -644,30 +657,38 @@ func wordAfter(s string) bool  { return s != "" && (isLetter(s[0]) || isDigit(s[
 // maxValue is how long an answer may be whose value is compared with the options'.
 const maxValue = 1 << 10
 
-// byValue returns the one option that equals an answer in mathematics, -1 if there is none.
-func (c *choice) byValue(s string) (int, error) {
-	if c.equal == nil || len(s) > maxValue {
-		return -1, nil
+// hasValue reports whether an answer that names no option equals the gold one in mathematics, and no other. Other options are compared only
+// where it does, so that most answers cost one comparison.
+func (c *choice) hasValue(gold int, answer string) (bool, error) {
+	text, err := c.essence(answer)
+	if err != nil {
+		return false, err
 	}
-	for _, w := range words(s) {
+	text = strip(text)
+	if gold >= len(c.options) || len(text) > maxValue {
+		return false, nil
+	}
+	for _, w := range words(text) {
 		if t := strings.ToLower(w.text); negations[t] || t == "or" || t == "and" || t == "either" || t == "both" {
-			return -1, nil
+			return false, nil
 		}
 	}
-	found := -1
-	for i, o := range c.options {
-		if len(c.tight[i]) == 1 && isLetter(c.tight[i][0]) { // a name, not a value
-			continue
+	equal := func(i int) bool {
+		if t := c.tight[i]; len(t) == 1 && isLetter(t[0]) { // a name, not a value
+			return false
 		}
-		if equal, _, err := c.equal(optionText(i, o), s); err != nil || !equal {
-			continue
-		}
-		if found >= 0 {
-			return 0, fmt.Errorf("ambiguous: the options %c and %c have the answer's value", 'A'+found, 'A'+i)
-		}
-		found = i
+		equal, _, err := c.equal(optionText(i, c.options[i]), text)
+		return equal && err == nil
 	}
-	return found, nil
+	if !equal(gold) {
+		return false, nil
+	}
+	for i := range c.options {
+		if i != gold && equal(i) {
+			return false, fmt.Errorf("ambiguous: the options %c and %c have the answer's value", 'A'+min(i, gold), 'A'+max(i, gold))
+		}
+	}
+	return true, nil
 }
 
 // questionOptions reads the options that stand in a question, each behind its letter, in order from A: on lines of their own as

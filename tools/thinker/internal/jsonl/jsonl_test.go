@@ -314,7 +314,7 @@ func TestParseExcept(t *testing.T) {
 		"{\"a\": \"x\xff\", \"b\xff\": 1}":              "",
 		"{\"a\": \"x\xff\", \"a\": 1}":                  "",
 		"{\"a\": \"x\xff\"":                             "",
-		"{\"c\": \"x\", \"a\": \"\xe2\x82\", \"d\": 1}": "\uFFFD",
+		"{\"c\": \"x\", \"a\": \"\xe2\x82\", \"d\": 1}": "\uFFFD\uFFFD",
 	} {
 		o, err := ParseExcept([]byte(line), "a")
 		if (err != nil) != (want == "") {
