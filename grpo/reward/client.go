@@ -71,10 +71,10 @@ func (c *client) post(ctx context.Context, body []byte, parse func(reply []byte)
 			return 0, err
 		}
 		tokens, err := parse(reply)
-		if err != nil {
-			return tokens, failf(BadReply, true, "%w", err)
+		if _, known := errors.AsType[*callError](err); err != nil && !known {
+			err = failf(BadReply, true, "%w", err)
 		}
-		return tokens, nil
+		return tokens, err
 	})
 }
 

@@ -137,18 +137,18 @@ func TestBadJudge(t *testing.T) {
 				time.Sleep(5 * time.Millisecond)
 			}
 		}, TimedOut, 4, "no reply within"},
-		{"NaN", says(`{"score": NaN}`), BadReply, 4, "not a JSON object"},
-		{"NaN in text", says("NaN"), BadReply, 4, "no grade"},
-		{"infinity", says(`{"score": 1e999}`), BadReply, 4, "score"},
-		{"above", says(`{"score": 11}`), BadReply, 4, "score"},
-		{"below", says(`{"score": -1}`), BadReply, 4, "score"},
-		{"null", says(`{"score": null}`), BadReply, 4, "score"},
-		{"text", says("The answer is good."), BadReply, 4, "no grade"},
-		{"grades that differ", says(`{"score": 10} or rather {"score": 0}`), BadReply, 4, "differ"},
-		{"a key twice", says(`{"score": 10, "score": 0}`), BadReply, 4, "twice"},
+		{"NaN", says(`{"score": NaN}`), NoGrade, 4, "not a JSON object"},
+		{"NaN in text", says("NaN"), NoGrade, 4, "no grade"},
+		{"infinity", says(`{"score": 1e999}`), NoGrade, 4, "score"},
+		{"above", says(`{"score": 11}`), NoGrade, 4, "score"},
+		{"below", says(`{"score": -1}`), NoGrade, 4, "score"},
+		{"null", says(`{"score": null}`), NoGrade, 4, "score"},
+		{"text", says("The answer is good."), NoGrade, 4, "no grade"},
+		{"grades that differ", says(`{"score": 10} or rather {"score": 0}`), NoGrade, 4, "differ"},
+		{"a key twice", says(`{"score": 10, "score": 0}`), NoGrade, 4, "twice"},
 		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, strings.Replace(completion(`{"score": 7}`), `"stop"`, `"length"`, 1))
-		}, BadReply, 4, "cut off"},
+		}, NoGrade, 4, "cut off"},
 		{"no choices", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"choices": []}`) }, BadReply, 4, "no choice"},
 		{"choices in the wrong order", func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"choices": [{"index": 1, "message": {"content": "{\"score\": 10}"}}]}`)
@@ -319,6 +319,15 @@ func TestBreaker(t *testing.T) {
 	}
 	if s := j.Stats(); s.Attempts != 3 || s.Failures[BreakerOpen] != 7 {
 		t.Errorf("%+v", s)
+	}
+	if x := func() Result {
+		j, _ := newJudge(t, Policy{Attempts: 1, BreakAfter: 2}, says("no grade"))
+		for i := range 5 {
+			ask(t, j, fmt.Sprint("answer ", i))
+		}
+		return ask(t, j, "another")
+	}(); !strings.Contains(x.Reason, "no grade") { // a judge that says nothing of use is no outage
+		t.Errorf("%+v", x)
 	}
 	clock.Sleep(t.Context(), time.Minute)
 	try() // the probe fails

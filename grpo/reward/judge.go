@@ -182,18 +182,21 @@ func parseChat(reply []byte) (v verdict, tokens int64, err error) {
 	c := r.Choices[at]
 	switch c.FinishReason {
 	case "length":
-		return v, tokens, errors.New("the judge's reply was cut off: raise MaxTokens")
+		return v, tokens, failf(NoGrade, true, "the judge's reply was cut off: raise MaxTokens")
 	case "content_filter":
-		return v, tokens, errors.New("the judge's reply was filtered")
+		return v, tokens, failf(NoGrade, true, "the judge's reply was filtered")
 	}
 	if c.Message.Refusal != "" {
-		return v, tokens, fmt.Errorf("the judge refused: %s", quote(c.Message.Refusal))
+		return v, tokens, failf(NoGrade, true, "the judge refused: %s", quote(c.Message.Refusal))
 	}
 	text, err := contentText(c.Message.Content)
 	if err == nil {
 		v, err = parseVerdict(text)
 	}
-	return v, tokens, err
+	if err != nil {
+		return v, tokens, failf(NoGrade, true, "%w", err)
+	}
+	return v, tokens, nil
 }
 
 // contentText returns a message's text: a string, or the text parts of a list.

@@ -102,6 +102,7 @@ const (
 	ServerError Failure = "server"   // 5xx
 	Refused     Failure = "refused"  // another status, or a redirect
 	BadReply    Failure = "reply"    // not what was asked for, or too long
+	NoGrade     Failure = "grade"    // a judge's reply without a grade
 	OverBudget  Failure = "budget"   // calls or tokens are used up
 	BreakerOpen Failure = "breaker"  // the circuit breaker is open
 	Cancelled   Failure = "canceled" // by the caller
@@ -317,6 +318,8 @@ func (g *gate) settle(tokens int64, err *callError) {
 		}
 	}
 	switch err.kind {
+	case NoGrade: // what a response can bring about does not keep others from the judge
+		g.failed = 0
 	case Unreachable, TimedOut, ServerError, BadReply, Crashed:
 		if g.failed++; g.failed >= g.BreakAfter {
 			g.opened = g.clock.Now()
