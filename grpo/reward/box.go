@@ -74,6 +74,9 @@ func parseBoxes(s string) ([]box, error) {
 	if n := len(s); n > 2 && s[0] == '"' && strings.IndexByte(s[1:], '"') == n-2 {
 		s = s[1 : n-1]
 	}
+	if n := strings.Count(s, `\"`); n > 0 && n == strings.Count(s, `"`) { // JSON within a JSON string
+		s = strings.ReplaceAll(s, `\"`, `"`)
+	}
 	p := &boxParser{s: s}
 	p.scan()
 	if p.err != nil {
@@ -126,6 +129,7 @@ func (p *boxParser) scan() {
 				p.err = fmt.Errorf("brackets nest deeper than %d", maxNest)
 				return
 			}
+			p.part()
 			p.stack = append(p.stack, group{keyed: c != '{' && (boxKey(p.key) || p.top().keyed)})
 			p.key = ""
 			i++
@@ -433,9 +437,6 @@ func (p *boxParser) close(whole bool) {
 	}
 	if g.keyed && n == 0 && len(g.points) == 0 {
 		up.foreign = up.foreign || g.foreign
-	}
-	if len(p.stack) == 1 { // a row of numbers does not go on behind a bracket
-		up.numbers = up.numbers[:0]
 	}
 }
 

@@ -75,7 +75,7 @@ type Verifier interface {
 	Verify(ctx context.Context, r *Record, response string) Result
 }
 
-// A Func is a verifier that is a function.
+// A Func is a verifier that is a function. One that may run on without an end belongs in a [Process]: nobody can stop a goroutine.
 type Func func(ctx context.Context, r *Record, response string) Result
 
 // Verify calls f.
