@@ -83,10 +83,9 @@ func parseBoxes(s string) ([]box, error) {
 		return nil, p.err
 	}
 	for _, boxes := range [][]box{p.keyed, p.grouped, p.paired, p.loose} {
-		if len(boxes) == 0 {
-			continue
+		if len(boxes) > 0 {
+			return boxes, nil
 		}
-		return boxes, nil
 	}
 	return nil, nil
 }
@@ -434,9 +433,6 @@ func (p *boxParser) close(whole bool) {
 		p.point(up, g.points)
 	case n > 0:
 		p.point(up, nil)
-	}
-	if g.keyed && n == 0 && len(g.points) == 0 {
-		up.foreign = up.foreign || g.foreign
 	}
 }
 
