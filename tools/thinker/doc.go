@@ -1,5 +1,5 @@
 // Command thinker runs Qwen2.5-VL from a checkpoint folder: it tokenizes, preprocesses pictures, scores and generates, computes losses
-// and gradients of log-probs, makes random checkpoints, and says what a checkpoint holds and what the machine offers.
+// and makes optimizer steps, verifies answers, makes random checkpoints, and says what a checkpoint holds and what the machine offers.
 //
 //	thinker generate --model DIR --in prompts.jsonl --out answers.jsonl --n 4
 //

@@ -118,8 +118,15 @@ interrupted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{suggestFlag(c, err)} })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error what is going on, also where that is no terminal")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no summary on standard error")
-	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.lossCommand(), a.stepCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
-	for _, c := range root.Commands() {
+	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.lossCommand(), a.stepCommand(), a.rewardCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
+	a.begin(root.Commands())
+	return root
+}
+
+// begin makes commands note that their command line was understood.
+func (a *app) begin(commands []*cobra.Command) {
+	for _, c := range commands {
+		a.begin(c.Commands())
 		run := c.RunE
 		c.RunE = func(c *cobra.Command, args []string) error {
 			a.started = true
@@ -130,7 +137,6 @@ interrupted.`,
 		}
 		c.Flags().SortFlags = false
 	}
-	return root
 }
 
 // report says on standard error what went wrong in the command c, and returns the exit status.

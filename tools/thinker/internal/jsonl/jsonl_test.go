@@ -355,3 +355,28 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// TestParseExcept: bytes that are not UTF-8 are taken in one value and refused elsewhere.
+func TestParseExcept(t *testing.T) {
+	for line, want := range map[string]string{
+		"{\"a\": \"x\xff\", \"b\": 1}":                  "x\uFFFD",
+		"{\"a\": \"x\", \"b\": 1}":                      "x",
+		"{\"a\": \"x\xff\", \"b\": \"\xff\"}":           "",
+		"{\"a\": \"x\", \"b\": \"\xff\"}":               "",
+		"{\"a\": \"x\xff\", \"b\xff\": 1}":              "",
+		"{\"a\": \"x\xff\", \"a\": 1}":                  "",
+		"{\"a\": \"x\xff\"":                             "",
+		"{\"c\": \"x\", \"a\": \"\xe2\x82\", \"d\": 1}": "\uFFFD\uFFFD",
+	} {
+		o, err := ParseExcept([]byte(line), "a")
+		if (err != nil) != (want == "") {
+			t.Errorf("%q: %v", line, err)
+		}
+		if err != nil {
+			continue
+		}
+		if got, err := o.String("a"); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", line, got, err, want)
+		}
+	}
+}

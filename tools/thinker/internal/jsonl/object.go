@@ -17,8 +17,12 @@ type Object struct {
 }
 
 // Parse reads a line as one JSON object. A member that is null counts as absent: tables exported with empty cells have those.
-func Parse(line []byte) (*Object, error) {
-	if !utf8.Valid(line) {
+func Parse(line []byte) (*Object, error) { return ParseExcept(line, "") }
+
+// ParseExcept is Parse for lines in which the string at the key except may hold bytes that are not UTF-8. They read as U+FFFD.
+func ParseExcept(line []byte, except string) (*Object, error) {
+	bad := !utf8.Valid(line)
+	if bad && except == "" {
 		return nil, fmt.Errorf("the line is not UTF-8 at byte %d: %s", invalidAt(line), short(line))
 	}
 	if !json.Valid(line) {
@@ -46,6 +50,9 @@ func Parse(line []byte) (*Object, error) {
 			return nil, err
 		}
 		key := token.(string)
+		if bad && (strings.ContainsRune(key, utf8.RuneError) || key != except && !utf8.Valid(value)) {
+			return nil, fmt.Errorf("the line is not UTF-8 at its key %s: %s", Quote(key), short(value))
+		}
 		if _, twice := o.values[key]; twice {
 			return nil, fmt.Errorf("the key %s occurs twice", Quote(key))
 		}
@@ -88,6 +95,9 @@ func (o *Object) Keys() string {
 	}
 	return "the keys " + strings.Join(names, ", ")
 }
+
+// Names lists the object's keys, in the order of the line.
+func (o *Object) Names() []string { return o.keys }
 
 // Raw returns the JSON text of the value at key, nil if there is none.
 func (o *Object) Raw(key string) []byte { return o.values[key] }
