@@ -10,6 +10,7 @@
 //   - v_hsum and v_hmax reduce by halves: one fixed tree for each VL.
 //   - v_load2_bf16 widens 2 VL bf16 into two vectors, in an order of the ISA's own; v_load2 and v_store2_bf16 have the same order.
 //   - v_shift_exponent(p, t) is p 2^n for t = n + 1.5 2^23, n an integer: n is t's low bits. p and p 2^n must be normal; NaN may be lost.
+//   - v_shift_down(p, t) is p 2^-n likewise, 0 <= n < 512 and 0 < p < 2: anything from 0 up to 2^-126 where it is less than that.
 //   - v_exp is within 2 ulp on [-87, 88], 0 below -87.33, exactly 1 at 0, and keeps NaN.
 #ifndef TK_SIMD_VEC_H
 #define TK_SIMD_VEC_H
@@ -132,6 +133,10 @@ TK_INLINE vf v_shift_exponent(vf p, vf t)
 {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
 }
+TK_INLINE vf v_shift_down(vf p, vf t)
+{
+    return _mm512_castsi512_ps(_mm512_subs_epu16(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
 
 #elif TK_ISA_LEVEL == 2
 // ---------------------------------------------------------------------------------------------------------------- AVX2
@@ -247,6 +252,10 @@ TK_INLINE vf v_shift_exponent(vf p, vf t)
 {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
+TK_INLINE vf v_shift_down(vf p, vf t)
+{
+    return _mm256_castsi256_ps(_mm256_subs_epu16(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
 
 #else
 // ------------------------------------------------- portable: four lanes of GNU C vectors (SSE2, NEON, or plain registers)
@@ -320,6 +329,12 @@ TK_INLINE vf v_shift_exponent(vf p, vf t)
 {
     typedef uint32_t vu __attribute__((vector_size(16)));
     return (vf)((vu)p + ((vu)t << 23));
+}
+TK_INLINE vf v_shift_down(vf p, vf t)
+{
+    typedef uint32_t vu __attribute__((vector_size(16)));
+    vu u = (vu)p, n = (vu)t << 23;
+    return (vf)((u - n) & (vu)(u > n));
 }
 #endif
 
