@@ -181,12 +181,16 @@ TK_INLINE vf v_load_bf16(const uint16_t *p)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
 }
-// v_round_bf16 rounds to bf16 in the high halves of lanes, the low ones being left as they fall. NaN is all ones.
-TK_INLINE __m256i v_round_bf16(vf x)
+// v_up_bf16 and v_round_bf16 round to bf16 in the high halves of lanes, the low ones being left as they fall. Of a NaN v_up_bf16 makes
+// anything, v_round_bf16 all ones.
+TK_INLINE __m256i v_up_bf16(vf x)
 {
     __m256i u = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
-    __m256i r = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
-    return _mm256_or_si256(r, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    return _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
+}
+TK_INLINE __m256i v_round_bf16(vf x)
+{
+    return _mm256_or_si256(v_up_bf16(x), _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
 }
 TK_INLINE __m128i v_narrow_bf16(vf x)
 {
@@ -202,7 +206,9 @@ TK_INLINE void v_load2_bf16(const uint16_t *p, vf *a, vf *b)
 }
 TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b)
 {
-    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(v_round_bf16(a), 16), v_round_bf16(b), 0xaa));
+    __m256i x = v_up_bf16(a), y = v_up_bf16(b);
+    if (__builtin_expect(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)), 0)) x = v_round_bf16(a), y = v_round_bf16(b);
+    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(x, 16), y, 0xaa));
 }
 TK_INLINE void v_load2(const float *p, vf *a, vf *b)
 {
