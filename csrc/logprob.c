@@ -59,7 +59,7 @@ static void logprob_chunk(void *arg, int64_t job, int thread)
                                            tk_ceil_div(width, TK_PANEL), z, LOGITS_STRIDE);
     for (int64_t i = 0; i < rows; i++, z += LOGITS_STRIDE) {
         tk_vocab_chunk c = {.logits = z, .ban = ban ? ban + col / 32 : NULL, .width = width, .scale = a->inv_temperature};
-        r->states[(row + i) * r->plan.chunks + chunk] = r->k->fold(&c);
+        r->states[(row + i) * r->plan.chunks + chunk] = r->k->fold(&c, a->entropy != 0);
         int64_t target = TK_PTR(const int32_t, a->targets)[r->row0 + row + i] - col;
         if (target >= 0 && target < width) r->targets[row + i] = z[target] * a->inv_temperature;
     }
@@ -74,7 +74,7 @@ static void logprob_merge(void *arg, int64_t job, int thread)
     const tk_logprob_args *a = r->a;
     for (int64_t i = job * MERGE_ROWS; i < (job + 1) * MERGE_ROWS && i < r->rows; i++) {
         int64_t row = r->row0 + i;
-        tk_lse lse = tk_lse_of(r->states + i * r->plan.chunks, r->plan.chunks);
+        tk_lse lse = tk_lse_of(r->states + i * r->plan.chunks, r->plan.chunks, NULL);
         int banned = tk_vocab_banned(TK_PTR(const uint32_t, a->ban), TK_PTR(const int32_t, a->targets)[row]);
         TK_PTR(float, a->logprob)[row] = banned ? -INFINITY : tk_lse_logprob(lse, r->targets[i]);
         if (a->entropy) TK_PTR(float, a->entropy)[row] = tk_lse_entropy(lse);

@@ -1,4 +1,4 @@
-// logsumexp.h - the state of a log-sum-exp and entropy over the chunks of a row: chunk states merged left to right in double.
+// logsumexp.h - the state of a log-sum-exp and entropy over the chunks of a row: the sum of their states in double.
 #ifndef TK_LOGSUMEXP_H
 #define TK_LOGSUMEXP_H
 
@@ -12,19 +12,19 @@ typedef struct tk_lse {
     double m, s, t;
 } tk_lse;
 
-static inline tk_lse tk_lse_merge(tk_lse a, tk_vocab_state c)
-{
-    tk_lse b = {(double)c.m, (double)c.s, (double)c.t};
-    if (b.s == 0) return a;
-    if (a.s == 0) return b;
-    double m = a.m > b.m ? a.m : b.m, da = a.m - m, db = b.m - m, ea = da == 0 ? 1 : exp(da), eb = db == 0 ? 1 : exp(db);
-    return (tk_lse){m, a.s * ea + b.s * eb, (a.t + da * a.s) * ea + (b.t + db * b.s) * eb};
-}
-
-static inline tk_lse tk_lse_of(const tk_vocab_state *states, int64_t chunks)
+// tk_lse_of adds the states left to right, as shares of the largest maximum; mass, if any, gets those of s.
+static inline tk_lse tk_lse_of(const tk_vocab_state *states, int64_t chunks, double *mass)
 {
     tk_lse a = {-INFINITY, 0, 0};
-    for (int64_t i = 0; i < chunks; i++) a = tk_lse_merge(a, states[i]);
+    for (int64_t i = 0; i < chunks; i++)
+        if (states[i].s != 0 && (double)states[i].m > a.m) a.m = (double)states[i].m;
+    for (int64_t i = 0; i < chunks; i++) {
+        const double d = (double)states[i].m - a.m, s = (double)states[i].s, e = s == 0 ? 0 : exp(d);
+        if (mass) mass[i] = s * e;
+        if (s == 0) continue;
+        a.s += s * e;
+        a.t += ((double)states[i].t + d * s) * e;
+    }
     return a;
 }
 

@@ -1,8 +1,8 @@
 // sample.c - draws of ids from rows of logits.
 //
-// A row is one job; when there are fewer rows than threads, the fold of a row is shared out instead. It is folded first, chunk by chunk, as logprob folds it, which gives its log-probabilities, its maximum, and the
-// sums of its chunks; so without a filter a draw reads the row once, and one chunk again. A filter reads what chunks can hold
-// its cut, and those that hold what it keeps.
+// A row is one job; when there are fewer rows than threads, the fold of a row is shared out instead. It is folded first, chunk by
+// chunk, as logprob folds it, which gives its log-probabilities, its maximum, and the sums of its chunks; so without a filter a draw
+// reads the row once, and one chunk again. A filter reads what chunks can hold its cut, and those that hold what it keeps.
 #include "check.h"
 #include "philox.h"
 #include "sample_filter.h"
@@ -47,13 +47,9 @@ static int64_t draw_greedy(const tk_filter_row *r)
     return -1;
 }
 
-static int64_t draw_whole(const tk_filter_row *r, double *mass, double u)
+// draw_whole draws by the masses of the chunks.
+static int64_t draw_whole(const tk_filter_row *r, const double *mass, double total, double u)
 {
-    double total = 0;
-    for (int64_t i = 0; i < r->chunks; i++) {
-        const tk_vocab_state *s = &r->states[i];
-        total += mass[i] = s->s == 0 ? 0 : (double)s->s * exp((double)s->m - (double)r->max);
-    }
     double target = u * total;
     int64_t i = tk_filter_pick_chunk(mass, r->chunks, &target);
     tk_vocab_chunk c = tk_vocab_chunk_at(r->logits, r->ban, r->n, i, r->scale);
@@ -73,7 +69,7 @@ static void fold_chunks(const sample_run *run, int64_t row, int64_t begin, int64
     const float *logits = TK_PTR(const float, a->logits) + row * a->ld, scale = scale_of(TK_PTR(const tk_sample_row, a->params)[row].temperature);
     for (int64_t i = begin; i < end; i++) {
         tk_vocab_chunk c = tk_vocab_chunk_at(logits, TK_PTR(const uint32_t, a->ban), a->n, i, scale);
-        states[i] = run->k->fold(&c);
+        states[i] = run->k->fold(&c, a->entropy != 0);
     }
 }
 
@@ -102,7 +98,7 @@ static void draw_row(const sample_run *run, int64_t row, int thread)
     double *mass = (void *)(mine + run->plan.mass);
     tk_filter_row r = {.k = run->k, .logits = TK_PTR(const float, a->logits) + row * a->ld, .ban = TK_PTR(const uint32_t, a->ban), .n = a->n,
                        .chunks = tk_vocab_chunks(a->n), .scale = scale_of(p->temperature), .states = states, .scratch = (void *)mine};
-    tk_lse lse = tk_lse_of(states, r.chunks);
+    tk_lse lse = tk_lse_of(states, r.chunks, mass);
     uint8_t *status = (uint8_t *)run->workspace + run->plan.status + row;
     *status = isnan(lse.s) ? ROW_NOT_FINITE : lse.s == 0 ? ROW_EMPTY : ROW_OK;
     if (*status != ROW_OK) return;
@@ -113,7 +109,7 @@ static void draw_row(const sample_run *run, int64_t row, int thread)
     } else {
         double u = tk_philox_uniform(p->seed, p->step, p->prompt, p->sample, p->token);
         int filtered = (p->top_k > 0 && p->top_k < run->left) || p->top_p < 1 || p->min_p > 0;
-        id = filtered ? tk_filter_draw(&r, p, run->left, lse.s, mass, u) : draw_whole(&r, mass, u);
+        id = filtered ? tk_filter_draw(&r, p, run->left, lse.s, mass, u) : draw_whole(&r, mass, lse.s, u);
     }
     TK_PTR(int32_t, a->ids)[row] = (int32_t)id;
     TK_PTR(float, a->logprob)[row] = tk_lse_logprob(lse, r.logits[id] * r.scale);

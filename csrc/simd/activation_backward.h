@@ -20,11 +20,15 @@ TK_INLINE void swiglu_backward(vf gate, vf up, vf dy, vf *dgate, vf *dup)
     *dgate = v_mul(v_mul(dy, up), v_mul(s, v_fma(gate, q, v_set1(1))));
 }
 
-TK_INLINE vf gelu_slope(vf x)
+// gelu_slope_wide multiplies dy by gelu'(x).
+TK_INLINE void gelu_slope_wide(const vf *x, const vf *dy, vf *dx)
 {
-    vf a = v_min(v_set1(13), v_abs(x)), e, r = normal_tail(a, &e);
-    vf h = v_mul(e, v_fma(a, v_set1(0.398942280401432678f), v_sub(v_zero(), r)));
-    return v_select_lt(x, v_zero(), v_sub(v_zero(), h), v_add(v_set1(1), h));
+    vf a[WIDE], e[WIDE], p[WIDE];
+    { const vf c0 = v_const(NORMAL_MOST); WIDE_FOR(i) a[i] = v_min(c0, v_abs(x[i])); }
+    normal_wide(a, p, e);
+    { const vf c0 = v_const(0.398942280401432678f); WIDE_FOR(i) p[i] = v_fnma(a[i], c0, p[i]); }  // h = -p e
+    WIDE_FOR(i) p[i] = v_select_lt(x[i], v_zero(), v_mul(p[i], e[i]), v_fnma(p[i], e[i], v_set1(1)));
+    WIDE_FOR(i) dx[i] = v_mul(dy[i], p[i]);
 }
 
 #define SWIGLU_BACKWARD(T, type)                                                                                            \
@@ -46,12 +50,26 @@ TK_INLINE vf gelu_slope(vf x)
     }
 
 #define GELU_BACKWARD(T, type)                                                                                              \
+    TK_INLINE void gelu_backward_step_##T(const type *x, const float *dy, float *dx)                                        \
+    {                                                                                                                       \
+        vf in[WIDE], d[WIDE], out[WIDE];                                                                                    \
+        WIDE_FOR(i) in[i] = v_get_##T(x + i * VL);                                                                          \
+        wide_get_f32(dy, d);                                                                                                \
+        gelu_slope_wide(in, d, out);                                                                                        \
+        wide_put_f32(dx, out);                                                                                              \
+    }                                                                                                                       \
     static void TK_SIMD(gelu_backward_##T)(const void *xv, const float *dy, float *dx, int64_t n)                          \
     {                                                                                                                       \
         const type *x = xv;                                                                                                 \
         int64_t i = 0;                                                                                                      \
-        for (; i + VL <= n; i += VL) v_store(dx + i, v_mul(v_load(dy + i), gelu_slope(v_get_##T(x + i))));                  \
-        if (i < n) v_storen(dx + i, v_mul(v_loadn(dy + i, n - i), gelu_slope(v_getn_##T(x + i, n - i))), n - i);            \
+        for (; i + WIDE_LANES <= n; i += WIDE_LANES) gelu_backward_step_##T(x + i, dy + i, dx + i);                         \
+        if (i == n) return;                                                                                                 \
+        type last[WIDE_LANES] = {0};                                                                                        \
+        float d[2][WIDE_LANES] = {{0}};                                                                                     \
+        memcpy(last, x + i, (size_t)(n - i) * sizeof *x);                                                                   \
+        memcpy(d[0], dy + i, (size_t)(n - i) * 4);                                                                          \
+        gelu_backward_step_##T(last, d[0], d[1]);                                                                           \
+        memcpy(dx + i, d[1], (size_t)(n - i) * 4);                                                                          \
     }
 
 SWIGLU_BACKWARD(f32, float)

@@ -59,16 +59,20 @@ TK_INLINE void expneg_wide(const vf *y, vf *e)
     expneg_wide_poly(WIDE, r, t, e);
 }
 
-// expneg_wide_terms is e^-y for n vectors, 0 <= y <= 87.3, as terms of a sum of at least 1: ln 2 rounded to f32 costs y 3e-9 of a term, at most
-// 1e-9 of the sum (without fused multiply-add y 6e-8 of it, at most 3e-8 of the sum). Of a NaN it makes anything.
-TK_INLINE void expneg_wide_terms(int n, const vf *y, vf *e)
+// exp2_wide_terms is 2^w for n vectors, -126 <= w <= 0, as terms of a sum of at least 1: within 1e-7 by a polynomial of degree 5 in the
+// distance from an integer, exactly 1 at 0. Of a NaN it makes anything.
+TK_INLINE void exp2_wide_terms(int n, const vf *w, vf *e)
 {
     const vf to_int = v_const(0x1.8p23f);
     vf t[8], r[8];
-    { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR_OF(i, n) t[i] = v_fma(y[i], c0, to_int); }
-    WIDE_FOR_OF(i, n) e[i] = v_sub(t[i], to_int);
-    { const vf c0 = v_const(0.693147180559945309f); WIDE_FOR_OF(i, n) r[i] = v_fma(e[i], c0, y[i]); }
-    expneg_wide_poly(n, r, t, e);
+    WIDE_FOR_OF(i, n) t[i] = v_add(w[i], to_int);
+    WIDE_FOR_OF(i, n) r[i] = v_sub(w[i], v_sub(t[i], to_int));
+    wide_line(n, e, r, 1.32647198e-03f, 9.671513152e-03f);
+    wide_horner(n, e, r, 5.550733768e-02f);
+    wide_horner(n, e, r, 2.402224207e-01f);
+    wide_horner(n, e, r, 6.931469776e-01f);
+    wide_horner(n, e, r, 1);
+    WIDE_FOR_OF(i, n) e[i] = v_shift_exponent(e[i], t[i]);
 }
 
 // expneg_wide_near is the same within 6e-6 of it, as much as a bf16 result keeps: a polynomial of degree 4, ln 2 in one part.

@@ -1,47 +1,76 @@
 // normal.h - the tail of the normal distribution, for gelu and its derivative.
 //
-// F(-a) = erfc(a / sqrt 2) / 2 = e^(-a^2/2) R(a) for a >= 0. R is smooth in q = (a - 3.75)/(a + 3.75): a polynomial of degree 9, fitted to
-// least relative error over 0 <= a <= 13 (3e-8; 1e-7 at the end). From a = 13 on, where f32 ends, the tail is 0. The rounding errors of
-// q and of a^2 are put back to first order.
+// F(-a) = erfc(a / sqrt 2) / 2 = e^(-a^2/2) R(a) for 0 <= a <= NORMAL_MOST. R is smooth in q = (a - 3.75)/(a + 3.75): a polynomial of
+// degree 9, fitted to least relative error over 0 <= a <= 13 (3e-8; 1e-7 at the end). a^2 is not rounded. The tail is within 5e-7 of
+// itself; from a = 13.2 on, where f32 has no normal numbers, it is less than the least of them.
 #ifndef TK_SIMD_NORMAL_H
 #define TK_SIMD_NORMAL_H
 
 #include "expneg.h"
 
-// product_error is p - a*b for p = a*b rounded.
-TK_INLINE vf product_error(vf a, vf b, vf p)
+#define NORMAL_MOST 20.0f
+
+// square_plus is a^2 + b rounded once, for b of few bits.
+TK_INLINE vf square_plus(vf a, vf b)
 {
 #if TK_ISA_LEVEL >= 2
-    return v_fnma(a, b, p);
+    return v_fma(a, a, b);
 #else
     const vf split = v_set1(4097);  // Veltkamp's splitting, for want of a fused multiply-add
-    vf ca = v_mul(a, split), cb = v_mul(b, split);
-    vf ah = v_sub(ca, v_sub(ca, a)), bh = v_sub(cb, v_sub(cb, b));
-    vf al = v_sub(a, ah), bl = v_sub(b, bh);
-    return v_sub(v_sub(v_sub(v_sub(p, v_mul(ah, bh)), v_mul(ah, bl)), v_mul(al, bh)), v_mul(al, bl));
+    vf p = v_mul(a, a), ca = v_mul(a, split), ah = v_sub(ca, v_sub(ca, a)), al = v_sub(a, ah), cross = v_mul(ah, al);
+    vf over = v_sub(v_sub(v_sub(p, v_mul(ah, ah)), v_add(cross, cross)), v_mul(al, al));
+    return v_sub(v_add(p, b), over);
 #endif
 }
 
-// normal_tail returns R(a), 0 <= a <= 13, and sets e to e^(-a^2/2), 0 at 13.
-TK_INLINE vf normal_tail(vf a, vf *e)
+// normal_wide sets p to R(a) and e to e^(-a^2/2). a^2 = n 2 ln 2 + r, and e^(-r/2) is expneg_wide_poly's polynomial.
+TK_INLINE void normal_wide(const vf *a, vf *p, vf *e)
 {
-    const vf most = v_set1(13), c = v_set1(3.75f);
-    vf half = v_mul(v_set1(0.5f), a);
-    vf y = v_mul(half, a);
-    *e = v_select_lt(a, most, v_expneg_part(y, product_error(half, a, y)), v_zero());
-    vf t = v_rcp_near(v_add(a, c));
-    vf q = v_mul(v_sub(a, c), t);
-    q = v_fma(v_fnma(q, a, v_fnma(v_add(q, v_set1(1)), c, a)), t, q);
-    vf p = v_set1(-5.736798994e-05f);
-    p = v_fma(p, q, v_set1(-5.508180493e-06f));
-    p = v_fma(p, q, v_set1(6.243069656e-04f));
-    p = v_fma(p, q, v_set1(-7.178760134e-04f));
-    p = v_fma(p, q, v_set1(-4.839681089e-03f));
-    p = v_fma(p, q, v_set1(2.520211972e-02f));
-    p = v_fma(p, q, v_set1(-6.726125628e-02f));
-    p = v_fma(p, q, v_set1(1.254837364e-01f));
-    p = v_fma(p, q, v_set1(-1.784643233e-01f));
-    return v_fma(p, q, v_set1(1.000392064e-01f));
+    const vf to_int = v_const(0x1.8p23f);
+    vf t[WIDE], q[WIDE], r[WIDE];
+    { const vf c0 = v_const(0.72134752044448170f); WIDE_FOR(i) t[i] = v_fma(v_mul(a[i], a[i]), c0, to_int); }
+    WIDE_FOR(i) q[i] = v_sub(t[i], to_int);
+    { const vf c0 = v_const(-2 * 0.693359375f); WIDE_FOR(i) r[i] = square_plus(a[i], v_mul(q[i], c0)); }
+    { const vf c0 = v_const(2 * 2.12194440e-4f); WIDE_FOR(i) r[i] = v_fma(q[i], c0, r[i]); }
+    wide_line(WIDE, e, r, 1.381455571e-03f / 64, -8.368693292e-03f / 32);
+    wide_horner(WIDE, e, r, 4.166832566e-02f / 16);
+    wide_horner(WIDE, e, r, -1.666652113e-01f / 8);
+    wide_horner(WIDE, e, r, 4.999999404e-01f / 4);
+    wide_horner(WIDE, e, r, -0.5f);
+    wide_horner(WIDE, e, r, 1);
+    WIDE_FOR(i) e[i] = v_shift_down(e[i], t[i]);
+    { const vf c0 = v_const(3.75f), c1 = v_const(7.5f), c2 = v_const(1); WIDE_FOR(i) q[i] = v_fnma(v_rcp(v_add(a[i], c0)), c1, c2); }
+    wide_line(WIDE, p, q, -5.736798994e-05f, -5.508180493e-06f);
+    wide_horner(WIDE, p, q, 6.243069656e-04f);
+    wide_horner(WIDE, p, q, -7.178760134e-04f);
+    wide_horner(WIDE, p, q, -4.839681089e-03f);
+    wide_horner(WIDE, p, q, 2.520211972e-02f);
+    wide_horner(WIDE, p, q, -6.726125628e-02f);
+    wide_horner(WIDE, p, q, 1.254837364e-01f);
+    wide_horner(WIDE, p, q, -1.784643233e-01f);
+    wide_horner(WIDE, p, q, 1.000392064e-01f);
+}
+
+// normal_wide_near sets p and e to factors of a F(-a) within 2^-16, as much as a bf16 result keeps: a R(a) is q times a polynomial of degree
+// 5 in q = a/(a + 4.5125) (6e-6), e^(-a^2/2) is 2^-n 2^-r with a polynomial of degree 4 in r (3e-6).
+TK_INLINE void normal_wide_near(const vf *a, vf *p, vf *e)
+{
+    const vf to_int = v_const(0x1.8p23f), log2e = v_const(0.72134752044448170f);
+    vf t[WIDE], q[WIDE], r[WIDE];
+    { const vf c0 = v_const(4.5125f); WIDE_FOR(i) q[i] = v_quotient(a[i], v_add(a[i], c0)); }
+    WIDE_FOR(i) r[i] = v_mul(a[i], a[i]);
+    WIDE_FOR(i) t[i] = v_fma(r[i], log2e, to_int);
+    WIDE_FOR(i) r[i] = v_fnma(r[i], log2e, v_sub(t[i], to_int));  // n - a^2/2 log2 e
+    wide_line(WIDE, e, r, 9.570090215e-03f, 5.59178594e-02f);
+    wide_horner(WIDE, e, r, 2.402474512e-01f);
+    wide_horner(WIDE, e, r, 6.931218149e-01f);
+    wide_horner(WIDE, e, r, 9.999992614e-01f);
+    WIDE_FOR(i) e[i] = v_mul(v_shift_down(e[i], t[i]), q[i]);
+    wide_line(WIDE, p, q, -1.132501697f, 4.663737858f);
+    wide_horner(WIDE, p, q, -8.531213736f);
+    wide_horner(WIDE, p, q, 9.007151940f);
+    wide_horner(WIDE, p, q, -5.868674698f);
+    wide_horner(WIDE, p, q, 2.256263034f);
 }
 
 #endif

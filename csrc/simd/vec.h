@@ -10,6 +10,7 @@
 //   - v_hsum and v_hmax reduce by halves: one fixed tree for each VL.
 //   - v_load2_bf16 widens 2 VL bf16 into two vectors, in an order of the ISA's own; v_load2 and v_store2_bf16 have the same order.
 //   - v_shift_exponent(p, t) is p 2^n for t = n + 1.5 2^23, n an integer: n is t's low bits. p and p 2^n must be normal; NaN may be lost.
+//   - v_shift_down(p, t) is p 2^-n likewise, 0 <= n < 512 and 0 < p < 2: anything from 0 up to 2^-126 where it is less than that.
 //   - v_exp is within 2 ulp on [-87, 88], 0 below -87.33, exactly 1 at 0, and keeps NaN.
 #ifndef TK_SIMD_VEC_H
 #define TK_SIMD_VEC_H
@@ -132,6 +133,10 @@ TK_INLINE vf v_shift_exponent(vf p, vf t)
 {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
 }
+TK_INLINE vf v_shift_down(vf p, vf t)
+{
+    return _mm512_castsi512_ps(_mm512_subs_epu16(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
 
 #elif TK_ISA_LEVEL == 2
 // ---------------------------------------------------------------------------------------------------------------- AVX2
@@ -176,12 +181,16 @@ TK_INLINE vf v_load_bf16(const uint16_t *p)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
 }
-// v_round_bf16 rounds to bf16 in the high halves of lanes, the low ones being left as they fall. NaN is all ones.
-TK_INLINE __m256i v_round_bf16(vf x)
+// v_up_bf16 and v_round_bf16 round to bf16 in the high halves of lanes, the low ones being left as they fall. Of a NaN v_up_bf16 makes
+// anything, v_round_bf16 all ones.
+TK_INLINE __m256i v_up_bf16(vf x)
 {
     __m256i u = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
-    __m256i r = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
-    return _mm256_or_si256(r, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    return _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
+}
+TK_INLINE __m256i v_round_bf16(vf x)
+{
+    return _mm256_or_si256(v_up_bf16(x), _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
 }
 TK_INLINE __m128i v_narrow_bf16(vf x)
 {
@@ -197,7 +206,9 @@ TK_INLINE void v_load2_bf16(const uint16_t *p, vf *a, vf *b)
 }
 TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b)
 {
-    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(v_round_bf16(a), 16), v_round_bf16(b), 0xaa));
+    __m256i x = v_up_bf16(a), y = v_up_bf16(b);
+    if (__builtin_expect(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)), 0)) x = v_round_bf16(a), y = v_round_bf16(b);
+    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(x, 16), y, 0xaa));
 }
 TK_INLINE void v_load2(const float *p, vf *a, vf *b)
 {
@@ -246,6 +257,10 @@ TK_INLINE vf v_scale2(vf x, vf n)
 TK_INLINE vf v_shift_exponent(vf p, vf t)
 {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
+TK_INLINE vf v_shift_down(vf p, vf t)
+{
+    return _mm256_castsi256_ps(_mm256_subs_epu16(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
 
 #else
@@ -320,6 +335,12 @@ TK_INLINE vf v_shift_exponent(vf p, vf t)
 {
     typedef uint32_t vu __attribute__((vector_size(16)));
     return (vf)((vu)p + ((vu)t << 23));
+}
+TK_INLINE vf v_shift_down(vf p, vf t)
+{
+    typedef uint32_t vu __attribute__((vector_size(16)));
+    vu u = (vu)p, n = (vu)t << 23;
+    return (vf)((u - n) & (vu)(u > n));
 }
 #endif
 
