@@ -93,7 +93,7 @@ func (e *Engine) NewTrainer(ctx context.Context, o TrainOptions) (_ *Trainer, er
 	}
 	for _, p := range append(append([]string{}, o.Freeze...), groupPrefixes(o.Groups)...) {
 		if !e.hasTensor(p) {
-			return nil, fmt.Errorf("engine: no tensor's name begins with %q: names are those of the released checkpoints, such as visual.blocks.0.", p)
+			return nil, fmt.Errorf("engine: no tensor's name begins with %q: names are those of the released checkpoints, such as visual.blocks.0", p)
 		}
 	}
 	e.mu.Lock()
