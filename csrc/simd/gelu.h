@@ -10,7 +10,8 @@ TK_INLINE void gelu_wide(int near, const vf *x, vf *y)
     vf a[WIDE], e[WIDE], p[WIDE];
     { const vf c0 = v_const(NORMAL_MOST); WIDE_FOR(i) a[i] = v_min(c0, v_abs(x[i])); }
     if (near) {
-        normal_wide_near(a, p, e);
+        normal_wide_near(WIDE / 2, a, p, e);
+        normal_wide_near(WIDE / 2, a + WIDE / 2, p + WIDE / 2, e + WIDE / 2);
     } else {
         normal_wide(a, p, e);
         WIDE_FOR(i) p[i] = v_mul(p[i], a[i]);

@@ -32,19 +32,21 @@ TK_INLINE vf vocab_load(const tk_vocab_chunk *c, int64_t j, int v, int whole)
     return v_mul(vocab_logits(c, j, v, whole), v_set1(c->scale));
 }
 
+// vocab_tree adds vectors, or takes the largest of them, by halves. (Every loop over them is one that the compiler unrolls before it
+// gives out registers.)
 TK_INLINE float vocab_tree(const vf *x, int max)
 {
-    vf y[VOCAB_NV];
-    for (int v = 0; v < VOCAB_NV; v++) y[v] = x[v];
-    for (int n = VOCAB_NV / 2; n > 0; n /= 2)
-        for (int v = 0; v < n; v++) y[v] = max ? v_max(y[v], y[v + n]) : v_add(y[v], y[v + n]);
+    vf y[8];
+    WIDE_FOR_OF(v, 8) y[v] = v < VOCAB_NV ? x[v % VOCAB_NV] : v_zero();
+    if (VOCAB_NV > 4) WIDE_FOR_OF(v, 4) y[v] = max ? v_max(y[v], y[v + 4]) : v_add(y[v], y[v + 4]);
+    if (VOCAB_NV > 2) WIDE_FOR_OF(v, 2) y[v] = max ? v_max(y[v], y[v + 2]) : v_add(y[v], y[v + 2]);
+    y[0] = max ? v_max(y[0], y[1]) : v_add(y[0], y[1]);
     return max ? v_hmax(y[0]) : v_hsum(y[0]);
 }
 
 TK_INLINE void vocab_max(const tk_vocab_chunk *c, int64_t j, uint32_t bits, int whole, vf *most)
 {
-#pragma GCC unroll 8
-    for (int v = 0; v < VOCAB_NV; v++) {
+    WIDE_FOR_OF(v, VOCAB_NV) {
         vf x = vocab_logits(c, j, v, whole);
         if (!whole) x = v_keep(bits >> (v * VL), x, v_set1(-INFINITY));
         most[v] = v_max(x, most[v]);  // a NaN leaves it as it is
@@ -63,7 +65,12 @@ TK_INLINE void vocab_add(const tk_vocab_chunk *c, int64_t j, uint32_t bits, int 
     }
     exp2_wide_terms(VOCAB_NV, w, e);
     WIDE_FOR_OF(v, VOCAB_NV) s[v] = v_add(s[v], e[v]);
-    WIDE_FOR_OF(v, VOCAB_NV) t[v] = entropy ? v_fma(w[v], e[v], t[v]) : v_add(t[v], w[v]);
+    if (entropy) {
+        WIDE_FOR_OF(v, VOCAB_NV) t[v] = v_fma(w[v], e[v], t[v]);
+    } else {
+        WIDE_FOR_OF(v, VOCAB_NV - 1) w[0] = v_add(w[0], w[v + 1]);
+        t[0] = v_add(t[0], w[0]);
+    }
 }
 
 // What vocab_fold does with 32 columns from j on: all of them, or those of the bits.
@@ -89,7 +96,7 @@ TK_INLINE void vocab_fetch(const tk_vocab_chunk *c, int64_t j)
 TK_INLINE tk_vocab_state vocab_fold_of(const tk_vocab_chunk *c, int entropy)
 {
     vf most[VOCAB_NV], s[VOCAB_NV], t[VOCAB_NV];
-    for (int v = 0; v < VOCAB_NV; v++) most[v] = v_set1(-INFINITY), s[v] = t[v] = v_zero();
+    WIDE_FOR_OF(v, VOCAB_NV) most[v] = v_set1(-INFINITY), s[v] = t[v] = v_zero();
     VOCAB_EACH(vocab_max(c, j, ~0u, 1, most), vocab_max(c, j, bits, 0, most));
     const float top = vocab_tree(most, 1), log2e = 1.44269504088896341f;
     tk_vocab_state state = {.m = top * c->scale};  // rounding keeps the order

@@ -51,26 +51,27 @@ TK_INLINE void normal_wide(const vf *a, vf *p, vf *e)
     wide_horner(WIDE, p, q, 1.000392064e-01f);
 }
 
-// normal_wide_near sets p and e to factors of a F(-a) within 2^-16, as much as a bf16 result keeps: a R(a) is q times a polynomial of degree
-// 5 in q = a/(a + 4.5125) (6e-6), e^(-a^2/2) is 2^-n 2^-r with a polynomial of degree 4 in r (3e-6).
-TK_INLINE void normal_wide_near(const vf *a, vf *p, vf *e)
+// normal_wide_near, for n vectors, sets p and e to factors of a F(-a) within 2^-16, as much as a bf16 result keeps: a R(a) is q times a
+// polynomial of degree 5 in q = a/(a + 4.5125) (6e-6), e^(-a^2/2) is 2^-n 2^-r with a polynomial of degree 4 in r (3e-6). Its two
+// polynomials are side by side already, so WIDE / 2 vectors are enough.
+TK_INLINE void normal_wide_near(int n, const vf *a, vf *p, vf *e)
 {
     const vf to_int = v_const(0x1.8p23f), log2e = v_const(0.72134752044448170f);
     vf t[WIDE], q[WIDE], r[WIDE];
-    { const vf c0 = v_const(4.5125f); WIDE_FOR(i) q[i] = v_quotient(a[i], v_add(a[i], c0)); }
-    WIDE_FOR(i) r[i] = v_mul(a[i], a[i]);
-    WIDE_FOR(i) t[i] = v_fma(r[i], log2e, to_int);
-    WIDE_FOR(i) r[i] = v_fnma(r[i], log2e, v_sub(t[i], to_int));  // n - a^2/2 log2 e
-    wide_line(WIDE, e, r, 9.570090215e-03f, 5.59178594e-02f);
-    wide_horner(WIDE, e, r, 2.402474512e-01f);
-    wide_horner(WIDE, e, r, 6.931218149e-01f);
-    wide_horner(WIDE, e, r, 9.999992614e-01f);
-    WIDE_FOR(i) e[i] = v_mul(v_shift_down(e[i], t[i]), q[i]);
-    wide_line(WIDE, p, q, -1.132501697f, 4.663737858f);
-    wide_horner(WIDE, p, q, -8.531213736f);
-    wide_horner(WIDE, p, q, 9.007151940f);
-    wide_horner(WIDE, p, q, -5.868674698f);
-    wide_horner(WIDE, p, q, 2.256263034f);
+    { const vf c0 = v_const(4.5125f); WIDE_FOR_OF(i, n) q[i] = v_quotient(a[i], v_add(a[i], c0)); }
+    WIDE_FOR_OF(i, n) r[i] = v_mul(a[i], a[i]);
+    WIDE_FOR_OF(i, n) t[i] = v_fma(r[i], log2e, to_int);
+    WIDE_FOR_OF(i, n) r[i] = v_fnma(r[i], log2e, v_sub(t[i], to_int));  // n - a^2/2 log2 e
+    wide_line(n, e, r, 9.570090215e-03f, 5.59178594e-02f);
+    wide_horner(n, e, r, 2.402474512e-01f);
+    wide_horner(n, e, r, 6.931218149e-01f);
+    wide_horner(n, e, r, 9.999992614e-01f);
+    WIDE_FOR_OF(i, n) e[i] = v_mul(v_shift_down(e[i], t[i]), q[i]);
+    wide_line(n, p, q, -1.132501697f, 4.663737858f);
+    wide_horner(n, p, q, -8.531213736f);
+    wide_horner(n, p, q, 9.007151940f);
+    wide_horner(n, p, q, -5.868674698f);
+    wide_horner(n, p, q, 2.256263034f);
 }
 
 #endif

@@ -26,11 +26,11 @@ static void TK_SIMD(vocab_select)(const tk_vocab_chunk *c, float max, float lo, 
     for (int64_t j = 0; j < c->width; j += 32) {
         uint32_t in = 0;
         vf x[VOCAB_NV];
-#pragma GCC unroll 8
-        for (int v = 0; v < VOCAB_NV; v++) {
-            x[v] = vocab_load(c, j, v, c->width - j >= 32);
-            in |= (v_lt_bits(x[v], high) & ~v_lt_bits(x[v], low)) << (v * VL);
-        }
+        WIDE_FOR_OF(v, VOCAB_NV) x[v] = vocab_load(c, j, v, c->width - j >= 32);
+        vf top = x[0];
+        WIDE_FOR_OF(v, VOCAB_NV - 1) top = v_max(top, x[v + 1]);
+        if (v_lt_bits(top, low) != (1u << VL) - 1)  // else all are below, as most are
+            WIDE_FOR_OF(v, VOCAB_NV) in |= (v_lt_bits(x[v], high) & ~v_lt_bits(x[v], low)) << (v * VL);
         bits[j / 32] = in &= vocab_bits(c, j);
         if (z && in)
 #pragma GCC unroll 8
