@@ -2,7 +2,7 @@
 //
 // A job is a block of rows times one chunk of the vocabulary: the logits of both, in a buffer of the thread that does it, folded to
 // one state a row. The blocks of one chunk are consecutive jobs, so that a chunk's weights come from memory once for all
-// rows of a batch. The states of a row are merged left to right at the end.
+// rows of a batch. The states of a row are added left to right at the end.
 #include "check.h"
 #include "logsumexp.h"
 #include "packed.h"
