@@ -20,6 +20,7 @@ const (
 type Candidate struct {
 	Text  string // the expression, without its delimiters
 	Place string // final answer, boxed, answer, formula, number, whole
+	Math  bool   // it stood between delimiters of LaTeX, where { } do not mean a set
 }
 
 const (
@@ -51,19 +52,20 @@ type found struct {
 	text    string
 	expr    Expr
 	grouped bool // a comma was read as part of a number
+	math    bool
 }
 
 // find returns the first candidate that can be parsed.
 func find(text string, opt *Options) (found, error) {
 	if v := plainNumber(text); v != nil {
-		return found{text, v, false}, nil
+		return found{text, v, false, false}, nil
 	}
 	first := error(nil)
 	f := found{}
 	for _, c := range Extract(text, opt.Places) {
-		e, grouped, err := read(c.Text, false, 0)
+		e, grouped, err := read(c.Text, c.Math, false, 0)
 		if err == nil {
-			return found{c.Text, e, grouped}, nil
+			return found{c.Text, e, grouped, c.Math}, nil
 		}
 		if first == nil {
 			first, f.text = err, c.Text
@@ -79,7 +81,7 @@ func find(text string, opt *Options) (found, error) {
 func (f found) alternatives() []Expr {
 	out := []Expr{f.expr}
 	if f.grouped {
-		if e, err := parse(f.text, true, 0); err == nil {
+		if e, _, err := read(f.text, f.math, true, 0); err == nil {
 			out = append(out, e)
 		}
 	}
@@ -138,7 +140,7 @@ type extractor struct {
 // env is a formula in the text with its delimiters.
 type env struct{ start, open, end, stop int } // s[open:end] between s[start:stop]
 
-func (x *extractor) add(text, place string) {
+func (x *extractor) add(text, place string, math bool) {
 	text = strings.TrimSpace(text)
 	if text == "" || len(x.out) >= maxCandidates {
 		return
@@ -148,14 +150,14 @@ func (x *extractor) add(text, place string) {
 			return
 		}
 	}
-	x.out = append(x.out, Candidate{text, place})
+	x.out = append(x.out, Candidate{text, place, math})
 }
 
 func (x *extractor) run(cut bool) {
 	s := x.s
-	if x.places&Whole != 0 && !cut && len(s) <= MaxSource && !strings.ContainsAny(s, "$") && !strings.Contains(s, "boxed") &&
+	if x.places&(Whole|Plain) != 0 && !cut && len(s) <= MaxSource && !strings.ContainsAny(s, "$") && !strings.Contains(s, "boxed") &&
 		!strings.Contains(s, `\(`) && !strings.Contains(s, `\[`) && !containsFold(s, "answer") && formula(s) {
-		x.add(s, "whole")
+		x.add(s, "whole", false)
 	}
 	if x.places&LaTeX != 0 {
 		x.findEnvs()
@@ -175,31 +177,63 @@ func (x *extractor) run(cut bool) {
 	}
 	whole := x.places&Whole != 0 || x.places == Plain
 	if whole && !cut && len(s) <= 2000 && len(x.envs) == 0 && len(x.out) == 0 {
-		x.add(s, "whole")
+		x.add(s, "whole", false)
 	}
 	x.last()
 }
 
-// formula reports whether a text is rather one expression than prose with expressions in it: no words but a unit's.
+// formula reports whether a text is one expression rather than prose with numbers in it: words may stand alone, or behind
+// the last number, but not before a number.
 func formula(s string) bool {
-	if len(s) > 400 {
-		return !strings.Contains(s, ". ")
-	}
-	run, long := 0, 0
-	for i := 0; i < len(s); i++ {
-		if isLetter(s[i]) {
-			run++
+	word := false
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c == '\\' {
+			// A command; \text{...} says nothing here.
+			j := i + 1
+			for j < len(s) && isLetter(s[j]) {
+				j++
+			}
+			switch s[i+1 : j] {
+			case "text", "mbox", "textbf", "mathrm":
+				_, j, _ = argument(s, j)
+			}
+			i = max(j, i+2)
 			continue
 		}
-		if run > 3 && s[max(0, i-run-1)] != '\\' {
-			long++
+		if !isLetter(c) {
+			if word && (isDigit(c) || c == '=' || c == '+' || c == '^') {
+				return false
+			}
+			i++
+			continue
 		}
-		run = 0
+		j := i
+		for j < len(s) && isLetter(s[j]) {
+			j++
+		}
+		run := s[i:j]
+		alone := (i == 0 || s[i-1] == ' ' || s[i-1] == '\n') && (j == len(s) || strings.IndexByte(" .,:;\n!?", s[j]) >= 0)
+		if len(run) > 1 && (alone || len(run) > 4) && !known(run) {
+			word = true
+		}
+		i = j
 	}
-	if run > 3 {
-		long++
+	return true
+}
+
+// known reports whether letters belong to a formula: a function, a connective, a unit.
+func known(run string) bool {
+	if functionNamed(run) != "" || greekNamed(run) || strings.ToUpper(run) == run && len(run) <= 4 {
+		return true
 	}
-	return long <= 3
+	switch strings.ToLower(run) {
+	case "and", "or", "percent", "pct", "degrees", "degree", "mod", "union", "infinity", "infty", "inf", "oo", "in", "if", "for", "million", "thousand",
+		"billion", "hundred", "dozen":
+		return true
+	}
+	_, ok := unitNamed(run)
+	return ok
 }
 
 func containsFold(s, word string) bool { return indexFold(s, word, 0) >= 0 }
@@ -356,7 +390,7 @@ func (x *extractor) behind(i int, place string, only bool) {
 	}
 	if e := x.envAt(i); e >= 0 {
 		text, _ := x.joined(e, true)
-		x.add(text, place)
+		x.add(text, place, true)
 		return
 	}
 	if only && x.places&LaTeX != 0 && strings.HasPrefix(strings.TrimLeft(s[i:min(len(s), i+3)], "\\"), "b") && strings.HasPrefix(strings.TrimLeft(s[i:], `\`), "boxed{") {
@@ -368,7 +402,7 @@ func (x *extractor) behind(i int, place string, only bool) {
 		rest := strings.Trim(s[i:stop], " \n*")
 		if rest != "" && len(rest) < 200 && !strings.Contains(rest, "$") && !strings.Contains(rest, `\(`) && !strings.Contains(rest, "boxed") {
 			if n := x.number(i, stop); x.places&Whole != 0 && formula(rest) || n == rest {
-				x.add(rest, place)
+				x.add(rest, place, false)
 			}
 		}
 	}
@@ -376,7 +410,7 @@ func (x *extractor) behind(i int, place string, only bool) {
 		// "final answer is" binds only what follows at once; a number may.
 		if x.places&Plain != 0 {
 			if n := x.number(i, stop); n != "" && strings.HasPrefix(s[i:], n) {
-				x.add(n, place)
+				x.add(n, place, false)
 			}
 		}
 		return
@@ -402,11 +436,11 @@ func (x *extractor) behind(i int, place string, only bool) {
 		}
 	}
 	if n != "" {
-		x.add(n, place)
+		x.add(n, place, false)
 	}
 	if lastEnv >= 0 {
 		text, _ := x.joined(lastEnv, true)
-		x.add(text, place)
+		x.add(text, place, true)
 	}
 }
 
@@ -591,13 +625,13 @@ func (x *extractor) boxes() {
 				b.WriteString(" , ")
 			}
 		}
-		x.add(b.String(), "boxed")
+		x.add(b.String(), "boxed", true)
 	}
 	for i, b := range all {
 		if i > 4 {
 			break
 		}
-		x.add(s[b.open:b.end]+x.percent(b.stop), "boxed")
+		x.add(s[b.open:b.end]+x.percent(b.stop), "boxed", true)
 	}
 }
 
@@ -619,11 +653,11 @@ func (x *extractor) last() {
 		}
 		switch {
 		case n != "":
-			x.add(n, "number")
+			x.add(n, "number", false)
 			end = at
 		case k >= 0:
 			text, first := x.joined(k, false)
-			x.add(text, "formula")
+			x.add(text, "formula", true)
 			end = x.envs[first].start
 			k = first - 1
 		default:

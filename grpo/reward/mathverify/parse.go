@@ -9,15 +9,14 @@ import (
 
 // Parse reads one expression, LaTeX or plain. What it cannot read but is made of words becomes a [Text]. The error is a
 // [*SyntaxError] or a [*LimitError].
-func Parse(src string) (Expr, error) { return parse(src, false, 0) }
-
-func parse(src string, noGroups bool, nested int) (Expr, error) {
-	e, _, err := read(src, noGroups, nested)
+func Parse(src string) (Expr, error) {
+	e, _, err := read(src, false, false, 0)
 	return e, err
 }
 
-// read parses src and reports whether a comma was taken for a separator of thousands.
-func read(src string, noGroups bool, nested int) (e Expr, grouped bool, err error) {
+// read parses src and reports whether a comma was taken for a separator of thousands. math says that src stood between the
+// delimiters of LaTeX, noGroups that commas separate.
+func read(src string, math, noGroups bool, nested int) (e Expr, grouped bool, err error) {
 	src = strings.TrimSpace(src)
 	if src == "" {
 		return nil, false, syntaxError(src, 0, "empty")
@@ -25,11 +24,11 @@ func read(src string, noGroups bool, nested int) (e Expr, grouped bool, err erro
 	if v := plainNumber(src); v != nil {
 		return v, false, nil
 	}
-	t, err := tokenize(src, noGroups)
+	t, err := tokenize(src, math, noGroups)
 	if err == nil {
 		if len(t.out) == 2 && t.out[0].k == tText {
 			if nested < 3 {
-				return read(t.out[0].s, noGroups, nested+1)
+				return read(t.out[0].s, math, noGroups, nested+1)
 			}
 			return &Text{words(src)}, false, nil
 		}

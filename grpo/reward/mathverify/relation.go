@@ -65,15 +65,7 @@ func (j *judge) relationValue(r *Rel, e Expr, gold bool, depth int) (bool, error
 		if !gold && j.opt.StrictSets {
 			return j.say(RuleKind, false)
 		}
-		x, ok1, err := j.realSet(r)
-		if isLimit(err) {
-			return false, err
-		}
-		y, ok2, err := j.realSet(e)
-		if isLimit(err) {
-			return false, err
-		}
-		return j.say(RuleSet, ok1 && ok2 && j.sameSets(x, y))
+		return j.solutions(r, e)
 	}
 	return j.say(RuleKind, false)
 }
@@ -106,19 +98,12 @@ func (j *judge) relations(g, e *Rel, depth int) (bool, error) {
 	if g.Ops[0] == "==" && e.Ops[0] == "==" && len(g.Ops) == len(e.Ops) {
 		return j.congruences(g, e)
 	}
-	if !j.opt.StrictSets || e.Ops[0] == "in" {
-		// x in [1,2] against 1 <= x <= 2, of the same name.
-		if (g.Ops[0] == "in") != (e.Ops[0] == "in") {
-			x, ok1, err := j.realSet(g)
-			if isLimit(err) {
-				return false, err
-			}
-			y, ok2, err := j.realSet(e)
-			if isLimit(err) {
-				return false, err
-			}
-			return j.say(RuleSet, ok1 && ok2 && j.sameSets(x, y))
+	if (g.Ops[0] == "in") != (e.Ops[0] == "in") {
+		// x in [1,2] against 1 <= x <= 2.
+		if j.opt.StrictSets && g.Ops[0] == "in" {
+			return j.say(RuleKind, false)
 		}
+		return j.solutions(g, e)
 	}
 	// Inequalities: the same conditions in any order, or the same solutions for the same unknown.
 	same, err := j.sameConditions(g, e)
@@ -128,6 +113,11 @@ func (j *judge) relations(g, e *Rel, depth int) (bool, error) {
 	if unknown(g) != unknown(e) || unknown(g) == "" {
 		return j.say(RuleRelation, false)
 	}
+	return j.solutions(g, e)
+}
+
+// solutions compares what g and e say as sets of real numbers.
+func (j *judge) solutions(g, e Expr) (bool, error) {
 	x, ok1, err := j.realSet(g)
 	if isLimit(err) {
 		return false, err

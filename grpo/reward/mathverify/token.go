@@ -58,11 +58,11 @@ type tokenizer struct {
 }
 
 // tokenize cuts an expression into tokens in one pass.
-func tokenize(src string, noGroups bool) (*tokenizer, error) {
+func tokenize(src string, math, noGroups bool) (*tokenizer, error) {
 	if len(src) > MaxSource {
 		return nil, &LimitError{"bytes in an expression", MaxSource}
 	}
-	t := &tokenizer{src: src, noGroups: noGroups, latex: strings.ContainsAny(src, `\$`)}
+	t := &tokenizer{src: src, noGroups: noGroups, latex: math || strings.ContainsAny(src, `\$`)}
 	t.out = make([]token, 0, min(len(src)+1, 64))
 	for {
 		more, err := t.next()
@@ -1256,7 +1256,7 @@ func (t *tokenizer) command() error {
 		}
 		// \pmod{m} is mod (m)
 		t.add(tMod, "p")
-		sub, err := tokenize(arg, t.noGroups)
+		sub, err := tokenize(arg, true, t.noGroups)
 		if err != nil {
 			return err
 		}
