@@ -450,9 +450,13 @@ func canon(e Expr) Expr {
 	return e
 }
 
+// numeral knows the number words up to twenty.
 func numeral(s string) (int64, bool) {
+	if len(s) < 3 || len(s) > 10 || !isLetter(s[0]) {
+		return 0, false
+	}
 	for i, w := range strings.Fields("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty") {
-		if s == w {
+		if strings.EqualFold(strings.TrimSuffix(s, "."), w) {
 			return int64(i), true
 		}
 	}
@@ -519,7 +523,9 @@ func (j *judge) equal(g, e Expr, depth int) (bool, error) {
 	case eIsRel:
 		return j.relationValue(er, g, false, depth)
 	}
-	if isCollection(g) || isCollection(e) {
+	_, m1 := g.(*Matrix)
+	_, m2 := e.(*Matrix)
+	if rows := m1 && isRows(e) || m2 && isRows(g); !rows && (isCollection(g) || isCollection(e)) {
 		return j.collections(g, e, depth)
 	}
 	mx, errX := j.a.matrix(g)
@@ -546,6 +552,20 @@ func (j *judge) equal(g, e Expr, depth int) (bool, error) {
 		return j.say(RuleKind, false)
 	}
 	return j.scalars(g, e)
+}
+
+// isRows reports whether e is [[a,b],[c,d]].
+func isRows(e Expr) bool {
+	t, ok := e.(*Tuple)
+	if !ok || t.Left != '[' {
+		return false
+	}
+	for _, r := range t.Items {
+		if r, ok := r.(*Tuple); !ok || r.Left != '[' || r.Right != ']' {
+			return false
+		}
+	}
+	return true
 }
 
 func sameWords(a, b string) bool {

@@ -155,7 +155,7 @@ func (x *extractor) add(text, place string, math bool) {
 
 func (x *extractor) run(cut bool) {
 	s := x.s
-	if x.places&(Whole|Plain) != 0 && !cut && len(s) <= MaxSource && !strings.ContainsAny(s, "$") && !strings.Contains(s, "boxed") &&
+	if x.places&(Whole|Plain) != 0 && !cut && len(s) <= MaxSource && dollars(s) < 2 && !strings.Contains(s, "boxed") &&
 		!strings.Contains(s, `\(`) && !strings.Contains(s, `\[`) && !containsFold(s, "answer") && formula(s) {
 		x.add(s, "whole", false)
 	}
@@ -175,11 +175,10 @@ func (x *extractor) run(cut bool) {
 	for _, at := range is {
 		x.behind(at, "answer", false)
 	}
-	whole := x.places&Whole != 0 || x.places == Plain
-	if whole && !cut && len(s) <= 2000 && len(x.envs) == 0 && len(x.out) == 0 {
+	x.last()
+	if len(x.out) == 0 && !cut && len(s) <= 2000 && x.places&(Whole|Plain) != 0 {
 		x.add(s, "whole", false)
 	}
-	x.last()
 }
 
 // formula reports whether a text is one expression rather than prose with numbers in it: words may stand alone, or behind
@@ -195,7 +194,7 @@ func formula(s string) bool {
 				j++
 			}
 			switch s[i+1 : j] {
-			case "text", "mbox", "textbf", "mathrm":
+			case "text", "mbox", "textbf", "mathrm", "begin", "end", "operatorname", "mathbb":
 				_, j, _ = argument(s, j)
 			}
 			i = max(j, i+2)
@@ -234,6 +233,20 @@ func known(run string) bool {
 	}
 	_, ok := unitNamed(run)
 	return ok
+}
+
+// dollars counts the dollar signs that delimit formulas.
+func dollars(s string) int {
+	n := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '$':
+			n++
+		}
+	}
+	return n
 }
 
 func containsFold(s, word string) bool { return indexFold(s, word, 0) >= 0 }

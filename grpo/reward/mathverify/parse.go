@@ -24,6 +24,9 @@ func read(src string, math, noGroups bool, nested int) (e Expr, grouped bool, er
 	if v := plainNumber(src); v != nil {
 		return v, false, nil
 	}
+	if n, ok := numeral(src); ok {
+		return number(n), false, nil
+	}
 	t, err := tokenize(src, math, noGroups)
 	if err == nil {
 		if len(t.out) == 2 && t.out[0].k == tText {

@@ -452,7 +452,16 @@ func (j *judge) realSet(e Expr) ([]span, bool, error) {
 		// Conditions: all of them, or with "or" any of them. Intervals in a list are a union.
 		var sets [][]span
 		relations := true
-		for _, e := range x.Items {
+		name := ""
+		for i, e := range x.Items {
+			if _, isRel := e.(*Rel); isRel {
+				// Conditions on several variables are no set of numbers.
+				n := unknown(e)
+				if n == "" || i > 0 && n != name {
+					return nil, false, nil
+				}
+				name = n
+			}
 			s, ok, err := j.realSet(e)
 			if err != nil || !ok {
 				return nil, false, err

@@ -1251,7 +1251,7 @@ func (t *tokenizer) command() error {
 	case "pmod":
 		arg, after, ok := argument(s, t.i)
 		if !ok {
-			t.add(tMod, "")
+			t.add(tMod, "p")
 			break
 		}
 		// \pmod{m} is mod (m)
