@@ -26,6 +26,9 @@ type Candidate struct {
 const (
 	maxCandidates = 12
 	maxBoxes      = 64
+	maxNested     = 64  // so many boxes inside others are passed over
+	maxFormulas   = 512 // so many formulas from the end are kept
+	maxNumbers    = 500 // so many digits inside words are passed over
 	reach         = 60 // how far behind "answer is" an expression may begin
 )
 
@@ -280,7 +283,7 @@ func (x *extractor) findEnvs() {
 					i++
 					continue
 				}
-				x.envs = append(x.envs, env{i, i + 2, i + 2 + k, i + 4 + k})
+				x.keep(env{i, i + 2, i + 2 + k, i + 4 + k})
 				i += 3 + k
 				continue
 			}
@@ -297,7 +300,7 @@ func (x *extractor) findEnvs() {
 			if k == i+1 {
 				continue
 			}
-			x.envs = append(x.envs, env{i, i + 1, k, k + 1})
+			x.keep(env{i, i + 1, k, k + 1})
 			i = k
 		case '\\':
 			if i+1 >= len(s) {
@@ -314,7 +317,7 @@ func (x *extractor) findEnvs() {
 					break
 				}
 				if strings.IndexByte(s[i+2:i+2+k], '\n') < 0 {
-					x.envs = append(x.envs, env{i, i + 2, i + 2 + k, i + 4 + k})
+					x.keep(env{i, i + 2, i + 2 + k, i + 4 + k})
 				}
 				i += 3 + k
 				continue
@@ -327,13 +330,22 @@ func (x *extractor) findEnvs() {
 					noBracket = true
 					break
 				}
-				x.envs = append(x.envs, env{i, i + 2, i + 2 + k, i + 4 + k})
+				x.keep(env{i, i + 2, i + 2 + k, i + 4 + k})
 				i += 3 + k
 				continue
 			}
 			i++
 		}
 	}
+}
+
+// keep adds a formula and forgets those far before it.
+func (x *extractor) keep(e env) {
+	if len(x.envs) >= 2*maxFormulas {
+		n := copy(x.envs, x.envs[len(x.envs)-maxFormulas:])
+		x.envs = x.envs[:n]
+	}
+	x.envs = append(x.envs, e)
 }
 
 // anchors returns the places behind "final answer is", "answer:" and "answer is", the last first.
@@ -574,6 +586,7 @@ func (x *extractor) boxes() {
 	s := x.s
 	type box struct{ start, open, end, stop int }
 	var all []box // the last first
+	nested := 0
 	for end := len(s); len(all) < maxBoxes; {
 		i := strings.LastIndex(s[:end], "boxed")
 		if i < 0 {
@@ -612,6 +625,9 @@ func (x *extractor) boxes() {
 			// Only boxes side by side are of interest, and a few others.
 			prev := all[len(all)-1]
 			if b.stop > prev.start {
+				if nested++; nested > maxNested {
+					break
+				}
 				continue // the outer of two nested boxes
 			}
 			if _, ok := conjunction(s[b.stop:prev.start]); !ok && len(all) > 4 {
@@ -687,7 +703,7 @@ func (x *extractor) number(from, to int) string {
 
 func (x *extractor) numberAt(from, to int) (int, string) {
 	s := x.s
-	for {
+	for range maxNumbers {
 		// The last digit.
 		i := to - 1
 		for i >= from && !isDigit(s[i]) {
@@ -744,6 +760,7 @@ func (x *extractor) numberAt(from, to int) (int, string) {
 		}
 		to = start
 	}
+	return 0, ""
 }
 
 func unitFollows(s string) bool {

@@ -8,7 +8,7 @@ import (
 // The hard limits. They hold for every call; none can be raised by an input.
 const (
 	// MaxText is how much of a longer text is looked at: its last MaxText bytes.
-	MaxText = 256 << 10
+	MaxText = 128 << 10
 	// MaxSource is the longest expression, in bytes.
 	MaxSource = 8 << 10
 	// MaxTokens is the largest number of tokens of an expression.
@@ -24,7 +24,7 @@ const (
 	// MaxItems is the longest list, set or tuple, and the largest matrix.
 	MaxItems = 256
 	// MaxWork bounds the computing for one verdict. A unit is about the cost of one operation on numbers of 256 bits.
-	MaxWork = 25_000
+	MaxWork = 12_000
 )
 
 // A SyntaxError says that a text is no mathematical expression.

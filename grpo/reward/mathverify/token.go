@@ -1249,21 +1249,7 @@ func (t *tokenizer) command() error {
 	case "bmod", "mod":
 		t.add(tMod, "")
 	case "pmod":
-		arg, after, ok := argument(s, t.i)
-		if !ok {
-			t.add(tMod, "p")
-			break
-		}
-		// \pmod{m} is mod (m)
 		t.add(tMod, "p")
-		sub, err := tokenize(arg, true, t.noGroups)
-		if err != nil {
-			return err
-		}
-		t.add('(', "")
-		t.out = append(t.out, sub.out[:len(sub.out)-1]...)
-		t.add(')', "")
-		t.i = after
 	case "pounds":
 		t.add(tMoney, "£")
 	case "euro":

@@ -1,0 +1,36 @@
+package mathverify
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// benchmark runs n verdicts over and over and reports the median and the 99th percentile of one.
+func benchmark(b *testing.B, n int, verdict func(i int) Verdict) {
+	took := make([]time.Duration, 0, n*4)
+	most := 0
+	for b.Loop() {
+		for i := range n {
+			start := time.Now()
+			v := verdict(i)
+			took = append(took, time.Since(start))
+			most = max(most, v.Work)
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2])/1e3, "µs-p50")
+	b.ReportMetric(float64(took[len(took)*99/100])/1e3, "µs-p99")
+	b.ReportMetric(float64(took[len(took)-1])/1e3, "µs-max")
+	b.ReportMetric(float64(most), "work-max")
+}
+
+func BenchmarkSuite(b *testing.B) {
+	cases := readLines[suiteCase](b, testData(b, "math-verify", "cases.jsonl"))
+	benchmark(b, len(cases), func(i int) Verdict { return Verify(cases[i].Gold, cases[i].Pred, cases[i].options()) })
+}
+
+func BenchmarkGraded(b *testing.B) {
+	all := readLines[graded](b, testData(b, "mathvision", "graded_outputs.jsonl"))
+	benchmark(b, len(all), func(i int) Verdict { return Verify(all[i].Answer, all[i].Response, all[i].options()) })
+}
