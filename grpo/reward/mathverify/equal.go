@@ -523,9 +523,9 @@ func (j *judge) equal(g, e Expr, depth int) (bool, error) {
 	case eIsRel:
 		return j.relationValue(er, g, false, depth)
 	}
-	_, m1 := g.(*Matrix)
-	_, m2 := e.(*Matrix)
-	if rows := m1 && isRows(e) || m2 && isRows(g); !rows && (isCollection(g) || isCollection(e)) {
+	hasMatrix := func(e Expr) bool { _, ok := e.(*Matrix); return ok }
+	m1, m2 := isRows(e) && some(g, hasMatrix), isRows(g) && some(e, hasMatrix)
+	if rows := m1 || m2; !rows && (isCollection(g) || isCollection(e)) {
 		return j.collections(g, e, depth)
 	}
 	mx, errX := j.a.matrix(g)

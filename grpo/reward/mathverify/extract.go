@@ -28,8 +28,9 @@ const (
 	maxBoxes      = 64
 	maxNested     = 64  // so many boxes inside others are passed over
 	maxFormulas   = 512 // so many formulas from the end are kept
+	maxPlain      = 200 // the longest formula in plain text
 	maxNumbers    = 500 // so many digits inside words are passed over
-	reach         = 60 // how far behind "answer is" an expression may begin
+	reach         = 60  // how far behind "answer is" an expression may begin
 )
 
 // Extract returns what in a text may be its final answer, the best first. The order of places is that of Math-Verify:
@@ -161,6 +162,9 @@ func (x *extractor) run(cut bool) {
 	if x.places&(Whole|Plain) != 0 && !cut && len(s) <= MaxSource && dollars(s) < 2 && !strings.Contains(s, "boxed") &&
 		!strings.Contains(s, `\(`) && !strings.Contains(s, `\[`) && !containsFold(s, "answer") && formula(s) {
 		x.add(s, "whole", false)
+		if strings.TrimSpace(s) != "" {
+			return // a part of one expression is not its answer
+		}
 	}
 	if x.places&LaTeX != 0 {
 		x.findEnvs()
@@ -714,11 +718,11 @@ func (x *extractor) numberAt(from, to int) (int, string) {
 		}
 		end := i + 1
 		// Closing brackets and a sign of percent behind it.
-		for end < to && (s[end] == ')' || s[end] == '!') {
+		for end < to && end < i+20 && (s[end] == ')' || s[end] == '!') {
 			end++
 		}
 		start := i
-		for start > from {
+		for start > from && start > i-maxPlain {
 			c := s[start-1]
 			if isDigit(c) || strings.IndexByte("+-*/^().,:", c) >= 0 {
 				start--

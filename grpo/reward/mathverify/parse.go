@@ -369,6 +369,10 @@ func (p *parser) startsItem() bool {
 func (p *parser) startsOperand() bool {
 	switch p.kind() {
 	case '[':
+		switch p.kindAt(1) {
+		case tEnd, '}', ')', ']', ',', ';', '.', tSetOp, tEndSet, tAnd, tRel, tFinish, '&', '|':
+			return false // the end of [a, b[
+		}
 		return !p.outward
 	case tNumber, tSymbol, tFunc, tWord, tText, '(', '{', tOpenSet, tOpenAng, tBegin, tInf, tNamed, tMoney, tDots, tUnit:
 		return true

@@ -51,6 +51,9 @@ func (j *judge) relationValue(r *Rel, e Expr, gold bool, depth int) (bool, error
 			if len(r.Items) == 2 && isName(r.Items[1]) && !free(r.Items[0]) {
 				return compare(r.Items[0])
 			}
+			if !free(r) {
+				return compare(exact(r)) // 2 + 3 = 5
+			}
 			return j.say(RuleAssignment, false)
 		}
 		if len(r.Items) == 2 && !free(r.Items[0]) && isName(r.Items[1]) && !isName(r.Items[0]) {
@@ -162,6 +165,12 @@ func (j *judge) congruences(g, e *Rel) (bool, error) {
 
 // equations compares l = r with l' = r': the sides, or all on one side up to a factor.
 func (j *judge) equations(g, e *Rel, depth int) (bool, error) {
+	switch gf, ef := free(g), free(e); {
+	case !gf && ef:
+		return j.relationValue(e, exact(g), false, depth)
+	case gf && !ef:
+		return j.relationValue(g, exact(e), true, depth)
+	}
 	g, e = dummy(g), dummy(e)
 	gl, gr := g.Items[0], exact(g)
 	el, er := e.Items[0], exact(e)
