@@ -506,6 +506,9 @@ func (j *judge) equal(g, e Expr, depth int) (bool, error) {
 	case e1:
 		return j.equal(g, eq.X, depth+1)
 	}
+	if noSolution(g) && noSolution(e) {
+		return j.say(RuleWords, true)
+	}
 	if t, ok := g.(*Text); ok {
 		u, ok := e.(*Text)
 		return j.say(RuleWords, ok && sameWords(t.Words, u.Words))
@@ -552,6 +555,20 @@ func (j *judge) equal(g, e Expr, depth int) (bool, error) {
 		return j.say(RuleKind, false)
 	}
 	return j.scalars(g, e)
+}
+
+// noSolution reports whether e is the empty set or says so.
+func noSolution(e Expr) bool {
+	switch x := e.(type) {
+	case *NamedSet:
+		return x.Name == "O"
+	case *Text:
+		switch x.Words {
+		case "no solution", "no solutions", "no real solution", "no real solutions", "none", "there is no solution", "there are no solutions", "does not exist", "dne":
+			return true
+		}
+	}
+	return false
 }
 
 // isRows reports whether e is [[a,b],[c,d]].

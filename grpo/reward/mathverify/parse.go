@@ -656,8 +656,8 @@ func (p *parser) product() (Expr, error) {
 				return done(), nil
 			}
 			num, den = []Expr{e}, nil
-			if _, isQuantity := e.(*Quantity); isQuantity {
-				return e, nil
+			if q, isQuantity := e.(*Quantity); isQuantity {
+				return p.compound(q)
 			}
 			if !p.is('*') && !p.is('/') {
 				return e, nil
@@ -692,6 +692,49 @@ func (p *parser) product() (Expr, error) {
 			return nil, &LimitError{"factors", MaxItems}
 		}
 	}
+}
+
+// compound adds the smaller units of "1 hour 30 minutes".
+func (p *parser) compound(q *Quantity) (Expr, error) {
+	for n := 0; p.is(tNumber) && n < 4; n++ {
+		k := p.i + 1
+		if k < len(p.t) && p.t[k].k != tUnit && p.t[k].k != tText && p.t[k].k != tWord {
+			return q, nil
+		}
+		x := p.tok().num
+		p.i++
+		e, _, err := p.units(x)
+		if err != nil {
+			return nil, err
+		}
+		small, ok := e.(*Quantity)
+		if !ok || !small.Unit.same(q.Unit) {
+			return nil, p.fail("two numbers side by side")
+		}
+		ratio := new(big.Rat).Quo(small.Unit.Scale, q.Unit.Scale)
+		q = &Quantity{&Add{[]Expr{q.X, &Mul{[]Expr{small.X, &Num{ratio, false}}, nil}}}, q.Unit}
+	}
+	return q, nil
+}
+
+// minutes adds the minutes and seconds of an angle: 45°30'15''.
+func (p *parser) minutes(e Expr) Expr {
+	d, ok := e.(*Degree)
+	if !ok || !p.is(tNumber) || p.kindAt(1) != '\'' {
+		return e
+	}
+	sum := []Expr{d.X}
+	for unit := int64(60); unit <= 3600 && p.is(tNumber) && p.kindAt(1) == '\''; unit *= 60 {
+		if unit == 3600 && p.kindAt(2) != '\'' {
+			break
+		}
+		sum = append(sum, &Num{new(big.Rat).Quo(p.tok().num.Val, big.NewRat(unit, 1)), p.tok().num.Decimal})
+		p.i += 2
+		if unit == 3600 {
+			p.i++
+		}
+	}
+	return &Degree{&Add{sum}}
 }
 
 // units reads the unit or the words behind e. It refuses words behind bare variables: those are prose.
@@ -838,7 +881,7 @@ func (p *parser) postfix(e Expr) (Expr, error) {
 					p.i += 2
 				}
 				p.i++
-				e = &Degree{e}
+				e = p.minutes(&Degree{e})
 				p.scale()
 				continue
 			}
@@ -903,7 +946,7 @@ func (p *parser) postfix(e Expr) (Expr, error) {
 			e = &Percent{e}
 		case tDegree:
 			p.i++
-			e = &Degree{e}
+			e = p.minutes(&Degree{e})
 			p.scale()
 		case '{':
 			if p.kindAt(1) != tDegree || p.kindAt(2) != '}' {
@@ -1253,7 +1296,8 @@ func (p *parser) call(s *Sym) (Expr, bool, error) {
 	letter := len(s.Name) == 1 || s.Name[1] == '_' || s.Name[1] == '\''
 	known := letter && strings.IndexByte("fghFGH", head) >= 0
 	upper := letter && 'A' <= head && head <= 'Z' && p.kindAt(1) == tSymbol && p.kindAt(2) == ')'
-	comma := p.commaInside()
+	comma, relation := p.inside()
+	upper = upper || relation && letter && 'A' <= head && head <= 'Z'
 	if !known && !upper && !comma {
 		return nil, false, nil // a product
 	}
@@ -1271,8 +1315,8 @@ func (p *parser) call(s *Sym) (Expr, bool, error) {
 	return &Call{s.Name, t.Items}, true, nil
 }
 
-// commaInside reports whether the bracket that opens here holds a comma of its own.
-func (p *parser) commaInside() bool {
+// inside reports whether the bracket that opens here holds a comma or a relation of its own.
+func (p *parser) inside() (comma, relation bool) {
 	depth := 0
 	for i := p.i; i < len(p.t); i++ {
 		switch p.t[i].k {
@@ -1280,15 +1324,15 @@ func (p *parser) commaInside() bool {
 			depth++
 		case ')', ']', '}', tEndSet, tEndAng:
 			if depth--; depth <= 0 {
-				return false
+				return comma, relation
 			}
 		case ',':
-			if depth == 1 {
-				return true
-			}
+			comma = comma || depth == 1
+		case tRel, '|', tSetOp:
+			relation = relation || depth == 1
 		}
 	}
-	return false
+	return comma, relation
 }
 
 // brackets reads (a), (a,b), [a,b), <a,b> and ]a,b[.
@@ -1854,13 +1898,10 @@ func isName(e Expr) bool {
 		}
 		return true
 	case *Call:
-		if x.Name == "abs" {
-			return isName(x.Args[0])
+		if builtin(x.Name) {
+			return isName(x.Args[0]) // |AB|, sin A, det M
 		}
-		if x.Name == "conj" {
-			return true
-		}
-		return !builtin(x.Name)
+		return true
 	case *Ratio:
 		for _, f := range x.Parts {
 			if !isName(f) {

@@ -102,6 +102,13 @@ func (j *judge) relations(g, e *Rel, depth int) (bool, error) {
 		return j.congruences(g, e)
 	}
 	if (g.Ops[0] == "in") != (e.Ops[0] == "in") {
+		if len(g.Ops) == 1 && len(e.Ops) == 1 && (g.Ops[0] == "=" || e.Ops[0] == "=") {
+			// x in {1, 2} against x = 1, 2
+			if g.Items[0].String() != e.Items[0].String() {
+				return j.say(RuleRelation, false)
+			}
+			return j.equal(g.Items[1], e.Items[1], depth+1)
+		}
 		// x in [1,2] against 1 <= x <= 2.
 		if j.opt.StrictSets && g.Ops[0] == "in" {
 			return j.say(RuleKind, false)

@@ -39,7 +39,7 @@ func (j *judge) collections(g, e Expr, depth int) (bool, error) {
 	}
 	gl, gItems, gOrdered := items(g)
 	el, eItems, eOrdered := items(e)
-	if gItems && eItems {
+	if gItems && eItems && !(gOrdered != eOrdered && (conditions(gl) || conditions(el))) {
 		// A tuple fixes the order of a list, but a set is no tuple.
 		if gOrdered || eOrdered {
 			if !gOrdered || !eOrdered {
@@ -79,6 +79,17 @@ func (j *judge) collections(g, e Expr, depth int) (bool, error) {
 		return j.say(RuleSet, j.sameSets(x, y))
 	}
 	return j.structures(g, e, depth)
+}
+
+// conditions reports whether all items are inequalities.
+func conditions(items []Expr) bool {
+	for _, e := range items {
+		r, ok := e.(*Rel)
+		if !ok || r.Ops[0] == "=" {
+			return false
+		}
+	}
+	return true
 }
 
 // structures compares sets that are no sets of real numbers: part by part.

@@ -246,7 +246,12 @@ func (t *tokenizer) next() (more bool, err error) {
 	case '~':
 		t.space = true
 	case '$':
-		t.space = true
+		// A dollar without its partner is money.
+		if isDigit(t.peek(1)) && dollars(t.src) == 1 {
+			t.add(tMoney, "$")
+		} else {
+			t.space = true
+		}
 	case '.':
 		n := 1
 		for t.peek(n) == '.' {
