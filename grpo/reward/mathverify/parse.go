@@ -29,9 +29,9 @@ func read(src string, math, noGroups bool, nested int) (e Expr, grouped bool, er
 	}
 	t, err := tokenize(src, math, noGroups)
 	if err == nil {
-		if len(t.out) == 2 && t.out[0].k == tText {
+		if s, ok := onlyText(t.out); ok {
 			if nested < 3 {
-				return read(t.out[0].s, math, noGroups, nested+1)
+				return read(s, math, noGroups, nested+1)
 			}
 			return &Text{words(src)}, false, nil
 		}
@@ -48,6 +48,22 @@ func read(src string, math, noGroups bool, nested int) (e Expr, grouped bool, er
 		}
 	}
 	return nil, false, err
+}
+
+// onlyText returns what stands in \text{} if that is all there is.
+func onlyText(t []token) (string, bool) {
+	s, n := "", 0
+	for i := range t {
+		switch t[i].k {
+		case '{', '}', '.', tEnd:
+		case tText:
+			s = t[i].s
+			n++
+		default:
+			return "", false
+		}
+	}
+	return s, n == 1
 }
 
 // plainNumber reads the most common answer, a short integer, without the tokenizer.
@@ -717,7 +733,7 @@ func (p *parser) compound(q *Quantity) (Expr, error) {
 	return q, nil
 }
 
-// minutes adds the minutes and seconds of an angle: 45°30'15''.
+// minutes adds the minutes and seconds of an angle: 45°30'15”.
 func (p *parser) minutes(e Expr) Expr {
 	d, ok := e.(*Degree)
 	if !ok || !p.is(tNumber) || p.kindAt(1) != '\'' {
@@ -1171,6 +1187,17 @@ func (p *parser) primary() (Expr, error) {
 		}
 		for p.is('.') || p.is(',') {
 			p.i++
+		}
+		if p.is(tCond) {
+			// Conditions behind the value say nothing that is compared.
+			for depth := 0; !p.is(tEnd) && (depth > 0 || !p.is('}')); p.i++ {
+				switch p.kind() {
+				case '{':
+					depth++
+				case '}':
+					depth--
+				}
+			}
 		}
 		if !p.skip('}') && !p.is(tEnd) {
 			return nil, p.fail("want }")
