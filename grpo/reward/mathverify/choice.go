@@ -90,7 +90,7 @@ func letterOf(s string, n int) (option int, many bool) {
 			return ' '
 		}
 		return r
-	}, strings.NewReplacer(`\text`, " ", `\textbf`, " ", `\mathrm`, " ", `\mathbf`, " ", `\left`, "", `\right`, "", `\bf`, " ", "textbf", " ", "textrm", " ").Replace(s)))
+	}, strings.NewReplacer(`\textbf`, " ", `\textrm`, " ", `\text`, " ", `\mathrm`, " ", `\mathbf`, " ", `\mbox`, " ", `\left`, "", `\right`, "", `\bf`, " ", `\quad`, " ").Replace(s)))
 	option = -1
 	count := 0
 	for i, f := range w {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -94,5 +95,7 @@ type graded struct {
 	Model    string   `json:"model_answer"`
 	Correct  bool     `json:"correct"`
 }
+
+func (g *graded) model() string { return strings.TrimSuffix(filepath.Base(g.Source), ".jsonl") }
 
 func (g *graded) options() Options { return Options{Choices: g.Options} }

@@ -61,7 +61,7 @@ type found struct {
 
 // find returns the first candidate that can be parsed.
 func find(text string, opt *Options) (found, error) {
-	if v := plainNumber(text); v != nil {
+	if v := plainNumber(text); v != nil && (opt.Places == 0 || opt.Places&(Plain|Whole) != 0) {
 		return found{text, v, false, false}, nil
 	}
 	first := error(nil)
