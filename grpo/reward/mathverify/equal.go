@@ -442,6 +442,16 @@ func canon(e Expr) Expr {
 			return number(n)
 		}
 	case *Rel, *Builder:
+	case *Add:
+		// R - {0}
+		if len(x.Terms) == 2 && isCollection(x.Terms[0]) {
+			if n, ok := x.Terms[1].(*Neg); ok && isCollection(n.X) {
+				return &SetOp{'\\', x.Terms[0], n.X}
+			}
+		}
+		if alt := expand(e); len(alt) > 1 {
+			return &List{alt, false}
+		}
 	default:
 		if alt := expand(e); len(alt) > 1 {
 			return &List{alt, false}

@@ -319,9 +319,51 @@ func (v *evaluator) eval(e Expr) (value, error) {
 	case *Call:
 		return v.call(x)
 	case *BigOp:
-		return v.unknown(x)
+		return v.bigOp(x)
 	}
 	return value{}, errOpaque
+}
+
+// bigOp adds up a sum or product whose ends are whole numbers at this point.
+func (v *evaluator) bigOp(x *BigOp) (value, error) {
+	if x.Op != "sum" && x.Op != "prod" || x.Var == "" || x.Lo == nil || x.Hi == nil || indexed(x.Body, x.Var) {
+		return v.unknown(x)
+	}
+	if infinite(x.Lo) != 0 || infinite(x.Hi) != 0 {
+		return v.unknown(x)
+	}
+	lo, err := v.eval(x.Lo)
+	if err != nil {
+		return lo, err
+	}
+	hi, err := v.eval(x.Hi)
+	if err != nil {
+		return hi, err
+	}
+	if lo.im != nil || hi.im != nil || !lo.re.IsInt() || !hi.re.IsInt() || lo.re.MantExp(nil) > 30 || hi.re.MantExp(nil) > 30 {
+		return lo, errDomain
+	}
+	l, _ := lo.re.Int64()
+	h, _ := hi.re.Int64()
+	if h-l > 200 {
+		return lo, &LimitError{"terms of a sum", 200}
+	}
+	out := v.num(v.int(0))
+	if x.Op == "prod" {
+		out = v.num(v.int(1))
+	}
+	for k := l; k <= h; k++ {
+		t, err := v.eval(substitute(x.Body, x.Var, number(k)))
+		if err != nil {
+			return t, err
+		}
+		if x.Op == "sum" {
+			out = v.add(out, t)
+		} else {
+			out = v.mul(out, t)
+		}
+	}
+	return out, nil
 }
 
 // unknown gives what cannot be computed a value that is the same for equal normal forms.

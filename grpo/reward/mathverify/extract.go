@@ -235,7 +235,7 @@ func known(run string) bool {
 	}
 	switch strings.ToLower(run) {
 	case "and", "or", "percent", "pct", "degrees", "degree", "mod", "union", "infinity", "infty", "inf", "oo", "in", "if", "for", "million", "thousand",
-		"billion", "hundred", "dozen":
+		"billion", "hundred", "dozen", "matrix":
 		return true
 	}
 	_, ok := unitNamed(run)

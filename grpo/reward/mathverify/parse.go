@@ -1369,6 +1369,7 @@ func (p *parser) brackets() (Expr, error) {
 	defer p.restore(p.open())
 	p.outward = left == ']'
 	var items []Expr
+	var rows []int // where semicolons stand
 	or := false
 	for {
 		e, err := p.relation()
@@ -1381,6 +1382,9 @@ func (p *parser) brackets() (Expr, error) {
 		sep := false
 		for p.is(',') || p.is(';') || p.is(tAnd) {
 			or = or || p.is(tAnd) && p.tok().s == "or"
+			if p.is(';') {
+				rows = append(rows, len(items))
+			}
 			p.i++
 			sep = true
 		}
@@ -1417,6 +1421,16 @@ func (p *parser) brackets() (Expr, error) {
 	}
 	if or {
 		return &List{items, true}, nil
+	}
+	if left == '[' && len(rows) > 0 && rows[0] > 1 && len(items) == (len(rows)+1)*rows[0] {
+		// [1, 2; 3, 4]
+		even := true
+		for i, r := range rows {
+			even = even && r == (i+1)*rows[0]
+		}
+		if even {
+			return &Matrix{len(rows) + 1, rows[0], items}, nil
+		}
 	}
 	return &Tuple{items, left, right}, nil
 }
@@ -1802,6 +1816,9 @@ func (p *parser) apply(name string, base Expr, args []Expr) (Expr, error) {
 		return &Call{name, args}, want(2)
 	case "factorial":
 		return &Call{"fact", args}, want(1)
+	case "cis":
+		i := &Mul{[]Expr{&Sym{"i"}, &Call{"sin", args}}, nil}
+		return &Add{[]Expr{&Call{"cos", args}, i}}, want(1)
 	}
 	return &Call{name, args}, want(1)
 }

@@ -51,15 +51,26 @@ func (j *judge) relationValue(r *Rel, e Expr, gold bool, depth int) (bool, error
 			if len(r.Items) == 2 && isName(r.Items[1]) && !free(r.Items[0]) {
 				return compare(r.Items[0])
 			}
-			if !free(r) {
-				return compare(exact(r)) // 2 + 3 = 5
+			if free(r) {
+				return j.say(RuleAssignment, false)
 			}
-			return j.say(RuleAssignment, false)
+			// 2 + 3 = 5
 		}
 		if len(r.Items) == 2 && !free(r.Items[0]) && isName(r.Items[1]) && !isName(r.Items[0]) {
 			return compare(r.Items[0]) // 5 = x
 		}
-		return compare(exact(r))
+		same, err := compare(exact(r))
+		if err != nil || same {
+			return same, err
+		}
+		// 16 pi ≈ 50.27 says 50.27 as well, if that is what 16 pi rounds to.
+		rule := j.rule
+		if x := approximate(r); x != nil && j.roundsTo(exact(r), x) {
+			if same, err := compare(x); err != nil || same {
+				return same, err
+			}
+		}
+		return j.say(rule, false)
 	case r.Ops[0] == "in" && len(r.Ops) == 1:
 		return compare(r.Items[1])
 	case r.Ops[0] == "==" && len(r.Ops) == 2 && r.Ops[1] == "mod":
@@ -71,6 +82,41 @@ func (j *judge) relationValue(r *Rel, e Expr, gold bool, depth int) (bool, error
 		return j.solutions(r, e)
 	}
 	return j.say(RuleKind, false)
+}
+
+// approximate returns the decimal behind the last ≈ of a chain that has something before it.
+func approximate(r *Rel) Expr {
+	n := len(r.Ops)
+	if r.Ops[n-1] != "~" || n == 1 && isName(r.Items[0]) {
+		return nil
+	}
+	return r.Items[n]
+}
+
+// roundsTo reports whether the decimal d is x to as many digits as it has.
+func (j *judge) roundsTo(x, d Expr) bool {
+	for _, e := range [...]*Expr{&x, &d} {
+		if q, ok := (*e).(*Quantity); ok {
+			*e = q.X
+		}
+	}
+	n, ok := d.(*Num)
+	if !ok || free(x) || isCollection(x) {
+		return false
+	}
+	v, err := (&evaluator{calc: j.low, a: j.a, real: true, at: point(0, false)}).eval(x)
+	if err != nil || v.im != nil {
+		return false
+	}
+	unit := big.NewRat(6, 10)
+	for range 30 {
+		if new(big.Rat).Mul(n.Val, new(big.Rat).Quo(big.NewRat(6, 10), unit)).IsInt() {
+			break
+		}
+		unit.Quo(unit, big.NewRat(10, 1))
+	}
+	diff := j.low.new().Sub(v.re, j.low.new().SetRat(n.Val))
+	return diff.Abs(diff).Cmp(j.low.new().SetRat(unit)) <= 0
 }
 
 // assignments takes (p,q) = (3,2) apart.

@@ -3,6 +3,8 @@ package mathverify
 import (
 	"math/big"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 func isCollection(e Expr) bool {
@@ -26,6 +28,13 @@ func (j *judge) collections(g, e Expr, depth int) (bool, error) {
 	}
 	if s, ok := e.(*Set); ok && len(s.Items) == 1 && !isCollection(g) {
 		return j.equal(g, s.Items[0], depth+1)
+	}
+	// "3/2 or 1.5" says one value twice.
+	if l, ok := g.(*List); ok && !isCollection(e) {
+		return j.allEqual(l, e, true, depth)
+	}
+	if l, ok := e.(*List); ok && !isCollection(g) {
+		return j.allEqual(l, g, false, depth)
 	}
 	gt, g1 := g.(*Tuple)
 	et, e1 := e.(*Tuple)
@@ -79,6 +88,21 @@ func (j *judge) collections(g, e Expr, depth int) (bool, error) {
 		return j.say(RuleSet, j.sameSets(x, y))
 	}
 	return j.structures(g, e, depth)
+}
+
+// allEqual reports whether every item of a list equals e.
+func (j *judge) allEqual(l *List, e Expr, gold bool, depth int) (bool, error) {
+	for _, x := range l.Items {
+		a, b := x, e
+		if !gold {
+			a, b = e, x
+		}
+		if same, err := j.equal(a, b, depth+1); err != nil || !same {
+			j.rule = RuleKind
+			return false, err
+		}
+	}
+	return j.say(RuleItems, true)
 }
 
 // conditions reports whether all items are inequalities.
@@ -173,11 +197,25 @@ func named(g, e []Expr) (ordered, ok bool) {
 	en, eb := count(e)
 	switch {
 	case len(gn) > 0 && gb == 0 && len(en) == 0:
-		return len(gn) == len(g), true
+		return len(gn) == len(g) && !numbered(gn), true
 	case len(en) > 0 && eb == 0 && len(gn) == 0:
-		return len(en) == len(e), true
+		return len(en) == len(e) && !numbered(en), true
 	}
 	return false, false
+}
+
+// numbered reports whether names are x_1, x_2, ...: solutions in any order.
+func numbered(names map[string]bool) bool {
+	head := ""
+	for n := range names {
+		h, sub, ok := strings.Cut(n, "_")
+		k, err := strconv.Atoi(sub)
+		if !ok || err != nil || k < 1 || k > len(names) || head != "" && h != head {
+			return false
+		}
+		head = h
+	}
+	return true
 }
 
 func (j *judge) inOrder(g, e []Expr, depth int) (bool, error) {
@@ -384,7 +422,7 @@ func (j *judge) realSet(e Expr) ([]span, bool, error) {
 	if err := j.w.spend(2); err != nil {
 		return nil, false, err
 	}
-	switch x := e.(type) {
+	switch x := canon(e).(type) {
 	case *Tuple:
 		if len(x.Items) != 2 || x.Left == '<' {
 			return nil, false, nil

@@ -609,6 +609,8 @@ func separator(s string) (n int, comma bool) {
 		}
 	case s[0] == '\'':
 		return 1, false
+	case s[0] == '_' && digitsAt(s, 1) == 3:
+		return 1, false // 1_000; no base has three digits
 	case strings.HasPrefix(s, "\u2009"), strings.HasPrefix(s, "\u202f"):
 		return 3, false
 	case strings.HasPrefix(s, "\u00a0"):
@@ -895,6 +897,13 @@ func (t *tokenizer) letters() {
 			t.i = j
 			return
 		}
+	case "matrix":
+		// Matrix([[1, 2], [3, 4]])
+		if j < len(s) && s[j] == '(' {
+			t.space = true
+			t.i = j
+			return
+		}
 	case "u":
 		if run == "U" && (t.last() == ')' || t.last() == ']' || t.last() == tEndSet) {
 			t.add(tSetOp, "u")
@@ -930,7 +939,7 @@ func (t *tokenizer) letters() {
 			break
 		}
 		w := 1
-		for l := min(len(run)-k, 7); l >= 2; l-- {
+		for l := min(len(run)-k, 9); l >= 2; l-- {
 			if functionNamed(run[k:k+l]) != "" || run[k:k+l] == "pi" {
 				w = l
 				break
@@ -987,7 +996,7 @@ func greekNamed(s string) bool {
 func functionNamed(s string) string {
 	switch s {
 	case "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "ln", "exp", "log", "lg",
-		"max", "min", "gcd", "lcm", "det", "abs", "floor", "ceil", "sqrt", "cbrt", "binom", "factorial", "arg":
+		"max", "min", "gcd", "lcm", "det", "abs", "floor", "ceil", "sqrt", "cbrt", "binom", "factorial", "arg", "cis":
 		return s
 	case "arcsin", "asin":
 		return "arcsin"
@@ -1015,6 +1024,10 @@ func functionNamed(s string) string {
 		return "csc"
 	case "ceiling":
 		return "ceil"
+	case "Abs":
+		return "abs"
+	case "binomial":
+		return "binom"
 	}
 	return ""
 }

@@ -222,6 +222,15 @@ func compareExpr(w *work, g, e Expr, opt *Options) (bool, Rule, error) {
 	if both(func(e Expr) bool { _, ok := e.(*Percent); return ok }) {
 		readings = append(readings, reading{percent: true})
 	}
+	// I and j may be the imaginary unit where the other side has i.
+	for _, name := range [...]string{"I", "j"} {
+		switch g1, e1 := mentions(g, name), mentions(e, name); {
+		case e1 && !g1 && mentions(g, "i"):
+			e = substitute(e, name, &Sym{"i"})
+		case g1 && !e1 && mentions(e, "i"):
+			g = substitute(g, name, &Sym{"i"})
+		}
+	}
 	var rule Rule
 	var err error
 	for i, r := range readings {
@@ -236,4 +245,8 @@ func compareExpr(w *work, g, e Expr, opt *Options) (bool, Rule, error) {
 		}
 	}
 	return false, rule, err
+}
+
+func mentions(e Expr, name string) bool {
+	return some(e, func(e Expr) bool { s, ok := e.(*Sym); return ok && s.Name == name })
 }
