@@ -681,7 +681,9 @@ func (x *extractor) last() {
 				from = x.envs[k].stop
 			}
 			if from < end {
-				at, n = x.numberAt(from, end)
+				if at, n = x.bare(from, end); n == "" {
+					at, n = x.numberAt(from, end)
+				}
 			}
 		}
 		switch {
@@ -697,6 +699,54 @@ func (x *extractor) last() {
 			return
 		}
 	}
+}
+
+// bare returns the formula with LaTeX commands but without delimiters in the last sentence of s[from:to], and where that begins.
+func (x *extractor) bare(from, to int) (int, string) {
+	s := x.s[max(from, to-4*reach):to]
+	off := to - len(s)
+	s = strings.TrimRight(s, " .\n")
+	if i := strings.LastIndexByte(s, '\n'); i >= 0 {
+		off, s = off+i+1, s[i+1:]
+	}
+	if i := strings.LastIndex(s, ". "); i >= 0 {
+		off, s = off+i+2, s[i+2:]
+	}
+	if strings.IndexByte(s, '\\') < 0 || strings.Contains(s, "boxed") || strings.Contains(s, `\(`) || strings.Contains(s, `\[`) {
+		return 0, ""
+	}
+	// Behind the last word before the first command.
+	first := strings.IndexByte(s, '\\')
+	start, end := 0, len(s)
+	for i := 0; i < len(s); {
+		if s[i] == '\\' {
+			i++
+			for i < len(s) && isLetter(s[i]) {
+				i++
+			}
+			continue
+		}
+		if !isLetter(s[i]) {
+			i++
+			continue
+		}
+		j := i
+		for j < len(s) && isLetter(s[j]) {
+			j++
+		}
+		if alone := (i == 0 || s[i-1] == ' ') && (j == len(s) || s[j] == ' ' || s[j] == ',' || s[j] == ':'); alone && j-i > 1 && !known(s[i:j]) {
+			if i < first {
+				start = j
+			} else {
+				end = min(end, i)
+			}
+		}
+		i = j
+	}
+	if start >= end {
+		return 0, ""
+	}
+	return off + start, strings.Trim(s[start:end], " ,:;")
 }
 
 // number returns the last number or formula of numbers in s[from:to].
@@ -748,8 +798,8 @@ func (x *extractor) numberAt(from, to int) (int, string) {
 			break
 		}
 		text := s[start:end]
-		bad := start > 0 && (isLetter(s[start-1]) || s[start-1] == '\\' || s[start-1] == '_' || s[start-1] == '^') ||
-			end < len(s) && (isLetter(s[end]) || s[end] == '_') && !unitFollows(s[end:])
+		bad := start > 0 && (isLetter(s[start-1]) || strings.IndexByte("\\_^{}", s[start-1]) >= 0) ||
+			end < len(s) && (s[end] == '}' || (isLetter(s[end]) || s[end] == '_') && !unitFollows(s[end:]))
 		text = trimFormula(text)
 		if !bad && text != "" {
 			return start, text + x.percent(end)

@@ -27,9 +27,7 @@ func golds(t *testing.T) []string {
 	}
 	for _, g := range readLines[graded](t, testData(t, "mathvision", "graded_outputs.jsonl")) {
 		out = append(out, g.Answer)
-		for _, o := range g.Options {
-			out = append(out, o)
-		}
+		out = append(out, g.Options...)
 		if len(g.Options) == 0 {
 			out = append(out, g.Response)
 		}

@@ -24,7 +24,7 @@ const (
 	// MaxItems is the longest list, set or tuple, and the largest matrix.
 	MaxItems = 256
 	// MaxWork bounds the computing for one verdict. A unit is about the cost of one operation on numbers of 256 bits.
-	MaxWork = 12_000
+	MaxWork = 8_000
 )
 
 // A SyntaxError says that a text is no mathematical expression.

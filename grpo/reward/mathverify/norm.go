@@ -106,7 +106,6 @@ type algebra struct {
 	inTrig  int
 	percent bool // a percent sign is a unit
 	bound   []string
-	seeds   map[string]uint64 // names of variables and opaque values, for evaluation
 }
 
 func newAlgebra(w *work) *algebra { return &algebra{w: w, index: make(map[string]int)} }

@@ -340,10 +340,6 @@ func families() []family {
 			return []string{fmt.Sprintf("%dx+%dy=%d", a, b, c), fmt.Sprintf("%dx+%dy%s=0", a, b, signed(-c)), fmt.Sprintf("%dy=%d-%dx", b, c, a), fmt.Sprintf("%dx+%dy=%d", k*a, k*b, k*c), fmt.Sprintf(`y=-\frac{%d}{%d}x+\frac{%d}{%d}`, a, b, c, b), fmt.Sprintf("-%dx-%dy=%d", a, b, -c)},
 				[]string{fmt.Sprintf("%dx+%dy=%d", a, b, c+1), fmt.Sprintf("%dx-%dy=%d", a, b, c), fmt.Sprintf("%dx+%dy=%d", a+10, b, c)}
 		}},
-		{"assignment", func(r *rand.Rand) (s, o []string) {
-			a, b := reduce(pick(r, 1, 30), pick(r, 2, 9))
-			return []string{frac(a, b), "x=" + frac(a, b), fmt.Sprintf("k = %d/%d", a, b), "f(2)=" + frac(a, b), `\text{Area} = ` + frac(a, b), frac(a, b) + "=x", "AB=" + frac(a, b)}[:1+r.IntN(1)], []string{"x=" + frac(a+1, b), frac(a+b, b)}
-		}},
 		{"value of an assignment", func(r *rand.Rand) (s, o []string) {
 			a, b := reduce(pick(r, 1, 30), pick(r, 2, 9))
 			return []string{frac(a, b), [...]string{"x=", "k = ", `\angle ABC = `, `\text{Area} = `, "AB=", "f(2)=", `x_1 = `, "|AB|=", "y="}[r.IntN(9)] + frac(a, b)}, []string{"x=" + frac(a+1, b), frac(a+b, b)}
@@ -367,8 +363,7 @@ func families() []family {
 		}},
 		{"angle", func(r *rand.Rand) (s, o []string) {
 			n := pick(r, 1, 359)
-			a, b := reduce(n, 180)
-			return []string{fmt.Sprintf(`%d^\circ`, n), fmt.Sprintf(`%d^{\circ}`, n), fmt.Sprintf("%d°", n), fmt.Sprintf("%d degrees", n), fmt.Sprintf(`%d \text{ degrees}`, n), fmt.Sprintf(`\frac{%d\pi}{%d}`, a, b)}[:5], []string{fmt.Sprintf(`%d^\circ`, n+1)}
+			return []string{fmt.Sprintf(`%d^\circ`, n), fmt.Sprintf(`%d^{\circ}`, n), fmt.Sprintf("%d°", n), fmt.Sprintf("%d degrees", n), fmt.Sprintf(`%d \text{ degrees}`, n)}, []string{fmt.Sprintf(`%d^\circ`, n+1)}
 		}},
 		{"ratio", func(r *rand.Rand) (s, o []string) {
 			a, b := reduce(pick(r, 1, 20), pick(r, 1, 20))

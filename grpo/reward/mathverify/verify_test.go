@@ -199,6 +199,8 @@ func TestExtract(t *testing.T) {
 		{`The answer is 12.`, 0, `12`, "answer"},
 		{`The answer is 12. Check: 5 + 7`, 0, `12`, "answer"},
 		{`$1$ and $2$ and $3$`, 0, `1 , 2 , 3`, "formula"},
+		{`Thus we find x = \frac{1}{2}.`, 0, `x = \frac{1}{2}`, "number"},
+		{`There are 3 ways, hence \frac{3}{8} of all.`, 0, `\frac{3}{8}`, "number"},
 		{`AZYUK2A`, Plain, `AZYUK2A`, "whole"},
 		{`9.75 dollars`, Plain, `9.75 dollars`, "whole"},
 		{"Answer \\( \n 9 \n \\)", LaTeX, ``, ""},
