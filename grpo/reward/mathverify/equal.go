@@ -243,13 +243,22 @@ func point(trial int, whole bool) func(key string) *big.Float {
 			return big.NewFloat(float64(1 + h%11))
 		}
 		f := float64(h>>33) / (1 << 31)
-		switch trial % 4 {
+		odd := len(key) > 0 && key[len(key)-1]%2 == 1
+		switch trial % wantPoints {
 		case 0:
 			f = 0.1 + 2.9*f
 		case 1:
-			f = -3 + 6*f
+			f = -0.1 - 2.9*f
 		case 2:
 			f = 0.03 + 0.94*f
+		case 3, 4:
+			// Different signs for neighbours in the alphabet.
+			f = 0.2 + 2.5*f
+			if odd == (trial%wantPoints == 3) {
+				f = -f
+			}
+		case 5:
+			f = -4 + 8*f
 		default:
 			f = 1 + 7*f
 		}
@@ -258,8 +267,8 @@ func point(trial int, whole bool) func(key string) *big.Float {
 }
 
 const (
-	wantPoints = 5  // that many agreeing points make two terms equal
-	maxTrials  = 20 // of each sort
+	wantPoints = 7  // that many agreeing points make two terms equal
+	maxTrials  = 21 // of each sort
 )
 
 // numeric compares two terms by their values: at one point if they are constants, else at several.

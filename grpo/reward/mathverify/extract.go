@@ -91,7 +91,7 @@ func (f found) alternatives() []Expr {
 	}
 	// 1000,99 and 0,111 in plain text: a decimal comma.
 	s := strings.TrimSpace(f.text)
-	if before, after, ok := strings.Cut(s, ","); ok && digitsAt(after, 0) == len(after) && after != "" {
+	if before, after, ok := strings.Cut(s, ","); ok && !f.grouped && digitsAt(after, 0) == len(after) && after != "" {
 		head := strings.TrimLeft(strings.ReplaceAll(strings.ReplaceAll(before, ".", ""), " ", ""), "-+")
 		if head != "" && digitsAt(head, 0) == len(head) {
 			if e, err := Parse(strings.ReplaceAll(strings.ReplaceAll(before, ".", ""), " ", "") + "." + after); err == nil {

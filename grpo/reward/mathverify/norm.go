@@ -55,7 +55,7 @@ func (m mono) at(i int) factor {
 
 func appendFactor(b []byte, f factor) ([]byte, error) {
 	if f.num > 1<<30 || f.num < -1<<30 || f.den > 1<<15 {
-		return nil, &LimitError{"as an exponent", 1 << 30}
+		return nil, &LimitError{"in an exponent", 1 << 30}
 	}
 	b = binary.BigEndian.AppendUint16(b, uint16(f.id))
 	b = binary.BigEndian.AppendUint32(b, uint32(int32(f.num)))
@@ -560,7 +560,7 @@ func (a *algebra) powInt(x quot, k int64) (quot, error) {
 		return a.powTerm(x.n, k, 1)
 	}
 	if k > 64 {
-		return quot{}, &LimitError{"as an exponent of a sum", 64}
+		return quot{}, &LimitError{"in the exponent of a sum", 64}
 	}
 	out := integer(1)
 	var err error
@@ -601,7 +601,7 @@ func (a *algebra) powTerm(p poly, num, den int64) (quot, error) {
 				return quot{}, errOpaque // the root of a square is an absolute value
 			}
 			if f.num > 1<<24 || f.num < -1<<24 || num > 1<<24 || num < -1<<24 || den > 1<<12 {
-				return quot{}, &LimitError{"as an exponent", 1 << 24}
+				return quot{}, &LimitError{"in an exponent", 1 << 24}
 			}
 			n, d := f.num*num, f.den*den
 			if g := gcd64(n, d); g > 1 {
@@ -627,7 +627,7 @@ func (a *algebra) powTerm(p poly, num, den int64) (quot, error) {
 						k = n / d
 					}
 					if k > 64 {
-						return quot{}, &LimitError{"as an exponent of a sum", 64}
+						return quot{}, &LimitError{"in the exponent of a sum", 64}
 					}
 					if one, err = a.powered(f.id, n-k*d, d); err == nil && k > 0 {
 						var r quot
@@ -856,7 +856,7 @@ func (a *algebra) pow(x, y quot) (quot, error) {
 					return integer(1 - 2*int64(r.Num().Bit(0))), nil
 				}
 			}
-			return quot{}, &LimitError{"as an exponent", 1 << 24}
+			return quot{}, &LimitError{"in an exponent", 1 << 24}
 		}
 		if den == 1 {
 			return a.powInt(x, num)
@@ -902,7 +902,7 @@ func (a *algebra) pow(x, y quot) (quot, error) {
 				e := new(big.Rat).Mul(y.n[t], big.NewRat(num, den))
 				en, ed, ok := rational(e)
 				if !ok {
-					return &LimitError{"as an exponent", 1 << 24}
+					return &LimitError{"in an exponent", 1 << 24}
 				}
 				if t == "" && id >= 0 {
 					q, err := a.powTerm(poly{a.monoOf(id): big.NewRat(1, 1)}, en, ed)
@@ -963,7 +963,7 @@ func (a *algebra) pow(x, y quot) (quot, error) {
 					if t == "" {
 						n, d, ok := rational(y.n[t])
 						if !ok {
-							return &LimitError{"as an exponent", 1 << 24}
+							return &LimitError{"in an exponent", 1 << 24}
 						}
 						q, err := a.primePower(p, sign*k*n, d, sure)
 						if err == nil {
@@ -1025,7 +1025,7 @@ func (a *algebra) rootOfSum(p poly, num, den int64) (quot, error) {
 		k = num / den
 	}
 	if k > 64 {
-		return quot{}, &LimitError{"as an exponent of a sum", 64}
+		return quot{}, &LimitError{"in the exponent of a sum", 64}
 	}
 	q, err := a.single("r"+quot{n: base}.key(), atom{kind: atomRoot, poly: base}, num-k*den, den)
 	if err != nil {

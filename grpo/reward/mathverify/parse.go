@@ -27,6 +27,9 @@ func read(src string, math, noGroups bool, nested int) (e Expr, grouped bool, er
 	if n, ok := numeral(src); ok {
 		return number(n), false, nil
 	}
+	if nested > 0 && onlyLetters(src) {
+		return &Text{words(src)}, false, nil
+	}
 	t, err := tokenize(src, math, noGroups)
 	if err == nil {
 		if s, ok := onlyText(t.out); ok {
@@ -64,6 +67,25 @@ func onlyText(t []token) (string, bool) {
 		}
 	}
 	return s, n == 1
+}
+
+// onlyLetters reports whether the text of a \text{} is a word and neither a letter nor a name for one.
+func onlyLetters(s string) bool {
+	n := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isLetter(c):
+			n++
+		case c != ' ' && c != '.':
+			return false
+		}
+	}
+	for _, f := range strings.Fields(s) {
+		if f == "and" || f == "or" {
+			return false
+		}
+	}
+	return n > 1 && !greekNamed(strings.Trim(s, " ."))
 }
 
 // plainNumber reads the most common answer, a short integer, without the tokenizer.

@@ -878,6 +878,32 @@ func (t *tokenizer) letters() {
 		t.add(tMod, "")
 		t.i = j
 		return
+	case "plus":
+		t.add('+', "")
+		t.i = j
+		return
+	case "minus":
+		t.add('-', "")
+		t.i = j
+		return
+	case "times":
+		t.add('*', "")
+		t.i = j
+		return
+	case "over":
+		if t.afterOperand() {
+			t.add('/', "")
+			t.i = j
+			return
+		}
+	case "squared", "cubed":
+		if t.afterOperand() && t.last() != tUnit {
+			t.add('^', "")
+			t.add(tNumber, "")
+			t.out[len(t.out)-1].num = number(int64(2 + (len("squared")-len(low))/2))
+			t.i = j
+			return
+		}
 	case "union":
 		t.add(tSetOp, "u")
 		t.i = j

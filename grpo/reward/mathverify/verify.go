@@ -196,19 +196,29 @@ func wordy(f found) bool {
 	if _, ok := f.expr.(*Text); ok {
 		return true
 	}
-	for _, c := range f.text {
-		if isDigit(byte(c)) || c == '^' || c == '_' || c == '+' || c == '=' {
+	for i := range len(f.text) {
+		if c := f.text[i]; !isLetter(c) && c != ' ' && c != '.' {
 			return false
 		}
 	}
-	return !hasCommand(f.text)
+	return true
 }
 
-// spelled returns a text without what does not change its meaning in LaTeX.
+// spelled returns a text without what does not change its meaning in LaTeX. A blank between letters or digits stays.
 func spelled(s string) string {
-	return strings.NewReplacer(" ", "", "\n", "", "\t", "", `\left`, "", `\right`, "", `\,`, "", `\!`, "", `\;`, "", `\:`, "", "$", "", "~", "",
+	s = strings.NewReplacer(`\left`, "", `\right`, "", `\,`, " ", `\!`, "", `\;`, " ", `\:`, " ", "$", "", "~", " ",
 		`\dfrac`, `\frac`, `\tfrac`, `\frac`, `\displaystyle`, "").Replace(s)
+	out := make([]byte, 0, len(s))
+	for _, f := range strings.Fields(s) {
+		if n := len(out); n > 0 && alphanumeric(out[n-1]) && alphanumeric(f[0]) {
+			out = append(out, ' ')
+		}
+		out = append(out, f...)
+	}
+	return string(out)
 }
+
+func alphanumeric(c byte) bool { return isLetter(c) || isDigit(c) }
 
 func compareExpr(w *work, g, e Expr, opt *Options) (bool, Rule, error) {
 	readings := []reading{{}}
