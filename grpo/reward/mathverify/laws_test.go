@@ -106,7 +106,7 @@ func TestSpelling(t *testing.T) {
 		func(s string) string {
 			return strings.ReplaceAll(strings.ReplaceAll(s, `\left`, `\bigl`), `\right`, `\bigr`)
 		},
-		func(s string) string { return strings.ReplaceAll(s, `\cdot`, `\times`) },
+		func(s string) string { return strings.NewReplacer(`\cdots`, `\cdots`, `\cdot`, `\times`).Replace(s) },
 		func(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, `\leq`, `\le`), `\geq`, `\ge`) },
 		func(s string) string { return strings.ReplaceAll(s, "pmatrix", "bmatrix") },
 		func(s string) string { return strings.ReplaceAll(s, `\text{`, `\mathrm{`) },

@@ -1503,8 +1503,13 @@ func (p *parser) set() (Expr, error) {
 		}
 	}
 	p.skip('.')
-	if !p.skip(tEndSet) && !p.skip('}') && !p.is(tEnd) {
-		return nil, p.fail("want }")
+	if !p.skip(tEndSet) {
+		if !p.skip('}') && !p.is(tEnd) {
+			return nil, p.fail("want }")
+		}
+		if l, ok := items[0].(*List); ok && len(items) == 1 {
+			return l, nil // the left brace of a system
+		}
 	}
 	return &Set{items}, nil
 }

@@ -79,9 +79,35 @@ func (j *judge) relationValue(r *Rel, e Expr, gold bool, depth int) (bool, error
 		if !gold && j.opt.StrictSets {
 			return j.say(RuleKind, false)
 		}
-		return j.solutions(r, e)
+		same, err := j.solutions(r, e)
+		if t := between(r); err == nil && !same && t != nil {
+			return compare(t)
+		}
+		return same, err
 	}
 	return j.say(RuleKind, false)
+}
+
+// between returns the interval of a < x <= b.
+func between(r *Rel) Expr {
+	if len(r.Ops) != 2 || !isName(r.Items[1]) {
+		return nil
+	}
+	lo, hi, l, h := r.Items[0], r.Items[2], r.Ops[0], r.Ops[1]
+	if l[0] == '>' {
+		lo, hi, l, h = hi, lo, flip(h), flip(l)
+	}
+	if l[0] != '<' || h[0] != '<' {
+		return nil
+	}
+	t := &Tuple{[]Expr{lo, hi}, '(', ')'}
+	if l == "<=" {
+		t.Left = '['
+	}
+	if h == "<=" {
+		t.Right = ']'
+	}
+	return t
 }
 
 // approximate returns the decimal behind the last ≈ of a chain that has something before it.

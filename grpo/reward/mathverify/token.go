@@ -1361,8 +1361,10 @@ func (t *tokenizer) textBlock(command, arg string) {
 		return
 	}
 	if f := functionNamed(trimmed); f != "" {
-		t.add(tFunc, f)
-		return
+		if _, unit := unitNamed(trimmed); !unit || !t.afterOperand() {
+			t.add(tFunc, f)
+			return
+		}
 	}
 	if len(trimmed) == 1 && isLetter(trimmed[0]) && (command == "mathrm" || command == "operatorname") && !t.unitPlace(trimmed) {
 		t.add(tSymbol, trimmed)
