@@ -1737,7 +1737,7 @@ func (p *parser) function() (Expr, error) {
 		return nil, err
 	}
 	if exp != nil {
-		if n, ok := exp.(*Num); ok && n.Val.Cmp(big.NewRat(-1, 1)) == 0 || isMinusOne(exp) {
+		if isMinusOne(exp) {
 			if inv := functionNamed("arc" + name); inv != "" {
 				return &Call{inv, args}, nil
 			}
@@ -1748,6 +1748,9 @@ func (p *parser) function() (Expr, error) {
 }
 
 func isMinusOne(e Expr) bool {
+	if x, ok := e.(*Num); ok {
+		return x.Val.Cmp(big.NewRat(-1, 1)) == 0
+	}
 	n, ok := e.(*Neg)
 	if !ok {
 		return false
@@ -1995,7 +1998,9 @@ func isName(e Expr) bool {
 		}
 		return true
 	case *Pow:
-		return false
+		// The inverse of a function, and the variance.
+		s, ok := x.Base.(*Sym)
+		return ok && (s.Name == "sigma" || strings.Contains("fgh", s.Name) && isMinusOne(x.Exp))
 	}
 	return false
 }

@@ -205,6 +205,11 @@ func (t *tokenizer) next() (more bool, err error) {
 	case ')', ']':
 		t.close(c)
 	case '{':
+		if strings.HasPrefix(t.src[t.i:], "{:}") {
+			t.add(':', "")
+			width = 3
+			break
+		}
 		if t.latex || t.afterOperand() && !t.space {
 			t.open('{')
 		} else if t.last() == '^' || t.last() == '_' || t.last() == tCommand {
@@ -214,7 +219,7 @@ func (t *tokenizer) next() (more bool, err error) {
 		}
 	case '}':
 		k := byte('}')
-		if len(t.stack) > 0 && t.stack[len(t.stack)-1] == tOpenSet {
+		if !t.latex && len(t.stack) > 0 && t.stack[len(t.stack)-1] == tOpenSet {
 			k = tEndSet
 		}
 		t.close(k)
@@ -902,6 +907,11 @@ func (t *tokenizer) letters() {
 			t.add(tNumber, "")
 			t.out[len(t.out)-1].num = number(int64(2 + (len("squared")-len(low))/2))
 			t.i = j
+			return
+		}
+	case "st", "nd", "rd", "th":
+		if t.last() == tNumber && !t.space {
+			t.i = j // 3rd
 			return
 		}
 	case "union":
