@@ -36,8 +36,8 @@ func FuzzTokenize(f *testing.F) {
 					t.Fatalf("token at %d behind %d of %d bytes", x.pos, at, len(s))
 				}
 				at = x.pos
-				if x.k == tNumber && x.num == nil {
-					t.Fatal("a number without its value")
+				if x.k == tNumber && x.num == nil || x.k == tSymbol && x.s == "" {
+					t.Fatal("a number without its value or a variable without a name")
 				}
 			}
 		}

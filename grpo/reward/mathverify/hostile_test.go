@@ -106,7 +106,7 @@ func hostile() map[string]string {
 		"format":                 "%s%n%x",
 	}
 	for i, s := range []string{`\frac`, `\sqrt`, `^`, `_`, `\left`, `\begin{pmatrix}`, `\end{pmatrix}`, `\text`, `\text{`, `|`, `\{`, `$`, `\`, `{`, `}`, `,`,
-		`=`, `\pm`, `\sum_`, `\sum_{k=1}^`, `\log_`, `\overline`, `\pmod`, `\lfloor`, `<`, `!`, `%`, `'`, "\\\\", `\binom`, `\sin^`, `]`, `\cup`, `\infty`, `:`} {
+		`=`, `\pm`, `\sum_`, `\sum_{k=1}^`, `\log_`, `\overline`, `\pmod`, `\mathbb`, `\mathbb(`, `\lfloor`, `<`, `!`, `%`, `'`, "\\\\", `\binom`, `\sin^`, `]`, `\cup`, `\infty`, `:`} {
 		h[fmt.Sprintf("alone %d", i)] = s
 		h[fmt.Sprintf("repeated %d", i)] = strings.Repeat(s, 2500)
 		h[fmt.Sprintf("repeated with spaces %d", i)] = strings.Repeat(s+" 1 ", 1000)

@@ -1215,9 +1215,12 @@ func (t *tokenizer) command() error {
 		}
 		t.i = after
 		arg = strings.TrimSpace(arg)
-		if len(arg) == 1 && strings.Contains("RZNQC", arg) {
+		switch {
+		case arg == "":
+			t.space = true
+		case len(arg) == 1 && strings.Contains("RZNQC", arg):
 			t.add(tNamed, arg)
-		} else {
+		default:
 			t.add(tSymbol, arg)
 		}
 	case "R", "Z", "N", "Q", "C":
