@@ -20,6 +20,8 @@ type SFTConfig struct {
 	Epochs     int  // passes over the data where Updates is 0; 0: one
 	Sequences  int  // of an optimizer step
 	MaxSkipped int  // updates in a row whose gradient is not finite that end the run; 0: 5
+
+	EvaluateEvery int // updates between losses on held-out demonstrations; 0: only at the end
 }
 
 // An SFTRun is a run of supervised fine-tuning: the mean negative log-likelihood of the demonstrations' completions, on the path that
@@ -33,6 +35,7 @@ type SFTRun struct {
 	Math    Math
 
 	Data Demonstrations
+	Held Demonstrations // for evaluation; nil: none. The checkpoint of the lowest eval_loss is the best.
 
 	// Progress, when set, is called after every update.
 	Progress func(Progress)
@@ -47,8 +50,8 @@ func (c *SFTConfig) check(data int) error {
 		return errors.New("grpo: the data set is empty")
 	case c.LossType != SFT:
 		return &SettingsError{Key: "loss_type", Err: fmt.Errorf("%s: want sft", c.LossType)}
-	case c.Sequences < 1 || c.Updates < 0 || c.Epochs < 0:
-		return fmt.Errorf("grpo: Sequences %d, Updates %d, Epochs %d: want 1 or more sequences a step, and no negative numbers", c.Sequences, c.Updates, c.Epochs)
+	case c.Sequences < 1 || c.Updates < 0 || c.Epochs < 0 || c.EvaluateEvery < 0:
+		return fmt.Errorf("grpo: Sequences %d, Updates %d, Epochs %d, EvaluateEvery %d: want 1 or more sequences a step, and no negative numbers", c.Sequences, c.Updates, c.Epochs, c.EvaluateEvery)
 	}
 	return nil
 }
@@ -69,6 +72,11 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 	if r.Keeping.Log == nil {
 		r.Keeping.Log = slog.Default()
 	}
+	plan, err := r.plan()
+	if err != nil {
+		return err
+	}
+	r.Keeping.Log.Info("grpo: memory", "policy", r.Policy.Plan().String(), "training", plan.String(), "available", plan.Available)
 	j, err := openJournal(ctx, r.Keeping, r.Policy, r.Trainer, r.Config, State{})
 	if err != nil {
 		return err
@@ -108,6 +116,17 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		if u.Entropy != nil {
 			m["entropy"] = *u.Entropy
 		}
+		last := j.State.Step == updates
+		var score *float64
+		if every := int64(c.EvaluateEvery); r.Held != nil && (last || every > 0 && j.State.Step%every == 0) {
+			loss, err := r.evaluate(ctx)
+			if err != nil {
+				return err
+			}
+			m["eval_loss"] = loss
+			worth := -loss // the highest score is the best
+			score = &worth
+		}
 		if err := j.log.Step(j.State.Update, m, map[string]float64{"time/learn": time.Since(clock).Seconds()}); err != nil {
 			return err
 		}
@@ -115,9 +134,9 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 			left := time.Duration(float64(time.Since(started)) / float64(j.State.Update-begun) * float64(updates-j.State.Update))
 			r.Progress(Progress{j.State.Step, updates, j.State.Update, updates, m, left})
 		}
-		stopped, last := stop.Err() != nil, j.State.Step == updates
+		stopped := stop.Err() != nil
 		if every := int64(r.Keeping.Every); stopped || last || every > 0 && j.State.Step%every == 0 {
-			if err := j.save(ctx, nil); err != nil {
+			if err := j.save(ctx, score); err != nil {
 				return err
 			}
 		}
@@ -126,4 +145,44 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// plan computes the memory of the run's largest micro-batch, from some of its demonstrations, and refuses what the machine cannot hold.
+func (r *SFTRun) plan() (engine.TrainPlan, error) {
+	shape := engine.FamilyShape{CompletionTokens: 1, Completions: 1}
+	err := look(r.Data.Len(), func(i int) error {
+		d, err := r.Data.Demonstration(i)
+		if err != nil {
+			return fmt.Errorf("grpo: demonstration %d: %w", i, err)
+		}
+		shape.Grow(d.Prompt)
+		shape.CompletionTokens = max(shape.CompletionTokens, len(d.IDs))
+		return nil
+	})
+	if err != nil {
+		return engine.TrainPlan{}, err
+	}
+	return r.Trainer.Plan(shape)
+}
+
+// evaluate is the mean negative log-likelihood of the held-out completions' tokens, in nats.
+func (r *SFTRun) evaluate(ctx context.Context) (float64, error) {
+	var batch []engine.Sequence
+	for i := range r.Held.Len() {
+		d, err := r.Held.Demonstration(i)
+		if err != nil {
+			return 0, fmt.Errorf("grpo: held-out demonstration %d: %w", i, err)
+		}
+		batch = append(batch, engine.Sequence{Prompt: d.Prompt, IDs: d.IDs})
+	}
+	sum, tokens := 0.0, 0
+	scoring := engine.Scoring{Temperature: r.Config.Temperature, Ban: r.Config.Ban}
+	err := r.Policy.ScoreBatch(ctx, batch, scoring, 0, func(_ int, logprobs, _ []float32) error {
+		for _, lp := range logprobs {
+			sum -= float64(lp)
+		}
+		tokens += len(logprobs)
+		return nil
+	})
+	return sum / float64(max(tokens, 1)), err
 }

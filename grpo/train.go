@@ -134,22 +134,34 @@ func (c *Config) sampling(rollout int64) engine.Sampling {
 
 // plan computes the memory of the run's largest micro-batch, from some of its prompts, and refuses what the machine cannot hold.
 func (r *Run) plan() (engine.TrainPlan, error) {
-	const looks = 64
 	s := r.Config.sampling(0)
 	if s.MaxTokens == 0 {
 		s.MaxTokens = engine.DefaultMaxTokens
 	}
 	shape := engine.FamilyShape{CompletionTokens: s.MaxTokens, Completions: s.N}
-	n := r.Prompts.Len()
-	for k := range min(n, looks) {
-		i := k * n / min(n, looks)
+	err := look(r.Prompts.Len(), func(i int) error {
 		x, err := r.Prompts.Example(i)
 		if err != nil {
-			return engine.TrainPlan{}, fmt.Errorf("grpo: example %d: %w", i, err)
+			return fmt.Errorf("grpo: example %d: %w", i, err)
 		}
 		shape.Grow(x.Prompt)
+		return nil
+	})
+	if err != nil {
+		return engine.TrainPlan{}, err
 	}
 	return r.Trainer.Plan(shape)
+}
+
+// look calls f for some numbers below n, evenly spread: how large the data is, is planned from these.
+func look(n int, f func(i int) error) error {
+	const looks = 64
+	for k := range min(n, looks) {
+		if err := f(k * n / min(n, looks)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A trainer is a run under way.

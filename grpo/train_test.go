@@ -446,8 +446,8 @@ func TestSFTRun(t *testing.T) {
 	sft := func(dir string, l *lab) *grpo.SFTRun {
 		s := grpo.Defaults(grpo.TRL, grpo.SFT)
 		s.LearningRate, s.Schedule, s.WarmupRatio, s.Ban = 3e-3, grpo.Cosine, 0.1, engine.BanNone
-		return &grpo.SFTRun{Config: grpo.SFTConfig{Settings: s, Seed: 2, Updates: 20, Sequences: 4}, Keeping: grpo.Keeping{Dir: dir, Every: 3, Log: quiet},
-			Policy: l.policy, Trainer: l.trainer, Math: l.math, Data: l.data}
+		return &grpo.SFTRun{Config: grpo.SFTConfig{Settings: s, Seed: 2, Updates: 20, Sequences: 4, EvaluateEvery: 10}, Keeping: grpo.Keeping{Dir: dir, Every: 3, Log: quiet},
+			Policy: l.policy, Trainer: l.trainer, Math: l.math, Data: l.data, Held: l.data}
 	}
 	var want string
 	for i, pieces := range []bool{false, true} {
@@ -477,6 +477,10 @@ func TestSFTRun(t *testing.T) {
 			want = string(text)
 			all := metricsOf(t, dir)
 			t.Logf("loss %.3f at first, %.3f at last", all[0]["loss"], all[19]["loss"])
+			early, late := all[9]["eval_loss"], all[19]["eval_loss"]
+			if _, ok := all[8]["eval_loss"]; ok || !(late < early && early < all[0]["loss"]) {
+				t.Errorf("eval_loss is %v after 10 updates, %v after 20, the first loss was %v", early, late, all[0]["loss"])
+			}
 			if all[19]["loss"] > 0.5*all[0]["loss"] {
 				t.Errorf("the loss went from %v to %v", all[0]["loss"], all[19]["loss"])
 			}

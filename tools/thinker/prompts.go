@@ -111,15 +111,10 @@ var errStop = errors.New("stop")
 
 // completions is the sequence of records; the completions are empty where lines hold only prompts. Errors name file and line.
 func (s *source) completions(yield func(engine.Completion, error) bool) {
-	err := s.each(func(r *jsonl.Reader, line []byte) (err error) {
-		var c engine.Completion
-		if i := len(s.lines); i < len(s.kept) {
-			c, s.kept[i] = s.kept[i], c
-		}
-		if c.Prompt == nil {
-			if c, err = s.parse(line); err != nil {
-				return r.Wrap(err)
-			}
+	err := s.each(func(r *jsonl.Reader, line []byte) error {
+		c, err := s.take(len(s.lines), line)
+		if err != nil {
+			return r.Wrap(err)
 		}
 		s.lines = append(s.lines, r.Line())
 		if !yield(c, nil) {
@@ -147,6 +142,15 @@ func (s *source) locate(err error) error {
 		return &jsonl.Error{File: s.name, Line: s.lines[e.Prompt], Err: e.Err}
 	}
 	return e.Err
+}
+
+// take is record i's prompt and completion: that which was kept while checking, or else made again from its line.
+func (s *source) take(i int, line []byte) (c engine.Completion, err error) {
+	if i < len(s.kept) && s.kept[i].Prompt != nil {
+		c, s.kept[i] = s.kept[i], c
+		return c, nil
+	}
+	return s.parse(line)
 }
 
 // parse makes the prompt, and the completion, of a line.

@@ -195,22 +195,23 @@ type batch struct {
 	lines    []int
 }
 
-// read makes the episodes, with their pictures. Prompts that are alike share one.
+// read makes the episodes, with their pictures. Prompts of the same ids and picture files share one.
 func (b *batch) read() error {
 	prompts := map[string]*engine.Prompt{}
 	err := b.each(func(r *jsonl.Reader, line []byte) error {
-		c, err := b.parse(line)
+		c, err := b.take(len(b.episodes), line)
 		if err != nil {
 			return r.Wrap(err)
 		}
 		e := grpo.Episode{Prompt: c.Prompt, IDs: c.IDs}
-		if len(c.Prompt.Images) == 0 {
-			key := fmt.Sprint(c.Prompt.IDs)
-			if same := prompts[key]; same != nil {
-				e.Prompt = same
-			}
-			prompts[key] = e.Prompt
+		key := fmt.Sprint(c.Prompt.IDs)
+		for _, m := range c.Prompt.Images {
+			key += "\x00" + m.Path
 		}
+		if same := prompts[key]; same != nil {
+			e.Prompt = same
+		}
+		prompts[key] = e.Prompt
 		if err := parseEpisode(line, b.settings, &e); err != nil {
 			return r.Wrap(err)
 		}
