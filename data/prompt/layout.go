@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -95,8 +96,8 @@ func (l *Layout) Name() string { return l.name }
 // Text is the template.
 func (l *Layout) Text() string { return l.text }
 
-// Messages lays a record out, without its response. A record that holds messages keeps them; they get the layout's system message in
-// front where they have none.
+// Messages lays a record out, without its response. A record that holds messages keeps them. They get the layout's system message in
+// front where they have none, and the options behind the user's last words where those do not list them.
 func (l *Layout) Messages(r *data.Record) ([]data.Message, error) {
 	var messages []data.Message
 	if l.system != nil && !(len(r.Messages) > 0 && r.Messages[0].Role == "system") {
@@ -113,7 +114,7 @@ func (l *Layout) Messages(r *data.Record) ([]data.Message, error) {
 		}
 	}
 	if len(r.Messages) > 0 {
-		return append(messages, r.Messages...), nil
+		return append(messages, withOptions(r)...), nil
 	}
 	v := &view{r: r}
 	text, err := l.execute(l.user, v)
@@ -129,6 +130,22 @@ func (l *Layout) Messages(r *data.Record) ([]data.Message, error) {
 		}
 	}
 	return append(messages, data.Message{Role: "user", Parts: parts(text, r.Images)}), nil
+}
+
+// withOptions are a record's messages with its options.
+func withOptions(r *data.Record) []data.Message {
+	last := len(r.Messages) - 1
+	m := r.Messages[last]
+	var said strings.Builder
+	for _, p := range m.Parts {
+		said.WriteString(p.Text)
+	}
+	more := choices(said.String(), r.Options)
+	if m.Role != "user" || more == "" {
+		return r.Messages
+	}
+	m.Parts = append(slices.Clone(m.Parts), data.Part{Text: more})
+	return append(slices.Clone(r.Messages[:last]), m)
 }
 
 func (l *Layout) execute(t *template.Template, v *view) (string, error) {

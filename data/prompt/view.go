@@ -23,19 +23,8 @@ func (v *view) ID() string { return v.clean("id", v.r.ID) }
 // Type is the record's verifier_type.
 func (v *view) Type() string { return v.clean("verifier_type", v.r.Type) }
 
-// Question is the question as it stands in the record. A lone <image> that stands for each picture, as some formats have it, is taken out:
-// where pictures stand is the layout's affair. With a number behind it, as in "the angle in <image1>", it is part of the text.
-func (v *view) Question() string {
-	q := v.clean("question", v.r.Question)
-	if n := len(v.r.Images); n > 0 && strings.Count(q, placeholder) == n {
-		q = strings.TrimSpace(placeholders.ReplaceAllString(q, ""))
-	}
-	return q
-}
-
-const placeholder = "<image>"
-
-var placeholders = regexp.MustCompile(`[ \t]*<image>[ \t]*\n?`)
+// Question is the question as it stands in the record.
+func (v *view) Question() string { return v.clean("question", v.r.Question) }
 
 // Options are those of a multiple choice.
 func (v *view) Options() []string {
@@ -48,12 +37,16 @@ func (v *view) Options() []string {
 
 // QuestionWithOptions is the question, with the options below it where it does not list them itself, and they are more than the letters.
 func (v *view) QuestionWithOptions() string {
-	q, options := v.Question(), v.Options()
-	if len(options) == 0 || len(options) > 26 || onlyLetters(options) || lists(q, options) {
-		return q
+	q := v.Question()
+	return q + choices(q, v.Options())
+}
+
+// choices is what is added to a question that has these options.
+func choices(question string, options []string) string {
+	if len(options) == 0 || len(options) > 26 || onlyLetters(options) || lists(question, options) {
+		return ""
 	}
 	var b strings.Builder
-	b.WriteString(q)
 	b.WriteString("\nChoices:")
 	for i, o := range options {
 		fmt.Fprintf(&b, "\n%c: %s", 'A'+i, o)

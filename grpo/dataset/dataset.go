@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -192,7 +193,7 @@ func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.
 func (d *set) look(i int, check func(*set, *data.Record, *engine.Prompt) error) (f found) {
 	load := d.e.Images().Measure
 	if d.o.Check == CheckPictures {
-		load = d.e.Images().Load
+		load = d.load
 	}
 	r, err := d.source.Record(i)
 	if err != nil {
@@ -208,6 +209,31 @@ func (d *set) look(i int, check func(*set, *data.Record, *engine.Prompt) error) 
 		return f
 	}
 	return found{kind: r.Type, tokens: len(p.IDs), pictures: len(p.Images)}
+}
+
+// load decodes a picture. A source that knows where its pictures may come from opens them itself.
+func (d *set) load(path string) (*imageproc.Image, error) {
+	s, ok := d.source.(interface {
+		OpenImage(path string) (*os.File, error)
+	})
+	if !ok {
+		return d.e.Images().Load(path)
+	}
+	f, err := s.OpenImage(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	rgb, err := imageproc.Decode(f, d.e.Images().Limits)
+	if err != nil {
+		return nil, fmt.Errorf("picture %s: %w", path, err)
+	}
+	im, err := d.e.Images().FromRGB(rgb)
+	if err != nil {
+		return nil, fmt.Errorf("picture %s: %w", path, err)
+	}
+	im.Path = path
+	return im, nil
 }
 
 // prompt lays a record out and turns it into ids, with its pictures as load gives them.

@@ -26,7 +26,7 @@ func NewPrompts(ctx context.Context, e *engine.Engine, s Source, o Options) (*Pr
 // Example is example i, with its pictures.
 func (p *Prompts) Example(i int) (x *grpo.Example, err error) {
 	err = p.each(i, func(r *data.Record) error {
-		q, err := p.prompt(r, p.e.Images().Load)
+		q, err := p.prompt(r, p.load)
 		if err == nil {
 			x = &grpo.Example{ID: name(r), Prompt: q, Record: rewardRecord(r, q), Kind: r.Type, Question: question(r), Gold: r.Gold}
 		}
@@ -103,7 +103,7 @@ func stopID(e *engine.Engine) (int32, error) {
 // Demonstration is demonstration i, with its pictures.
 func (d *Demonstrations) Demonstration(i int) (x *grpo.Demonstration, err error) {
 	err = d.each(i, func(r *data.Record) error {
-		p, err := d.prompt(r, d.e.Images().Load)
+		p, err := d.prompt(r, d.load)
 		if err != nil {
 			return err
 		}
