@@ -71,6 +71,9 @@ type Run struct {
 
 	// Progress, when set, is called after every update.
 	Progress func(Progress)
+
+	// Ended is set by Train: why the run ended before its last rollout, "" where it did not.
+	Ended string
 }
 
 // Progress is where a run stands.
@@ -224,6 +227,7 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 	defer func() { err = errors.Join(err, j.close()) }()
 	t := &trainer{Run: r, journal: j, panel: newPanel(r.Rewards, r.Config.Judging), rollouts: r.Config.rollouts(r.Prompts.Len()), started: time.Now(), begun: j.State.Update,
 		order: order{n: r.Prompts.Len(), seed: r.Config.Seed, shuffle: !r.Config.InOrder}}
+	defer func() { r.Ended = t.State.Ended }()
 	if t.State.Ended != "" {
 		t.keeping.Log.Info("grpo: the run is finished: it ended early", "reason", t.State.Ended, "rollout", t.State.Step)
 		return nil
@@ -270,7 +274,9 @@ func (t *trainer) before(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.stopEarly(m, true)
+	if err := t.stopEarly(m, true); err != nil {
+		return err
+	}
 	return t.log.Step(0, m, map[string]float64{"time/evaluate": time.Since(clock).Seconds()})
 }
 
@@ -323,7 +329,9 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 	tokens = (t.State.Tokens - tokens) / int64(max(c.Iterations, 1))
 	timing["perf/tokens_per_second"] = float64(tokens) / (timing["time/rollout"] + timing["time/learn"])
 
-	t.stopEarly(common, false)
+	if err := t.stopEarly(common, false); err != nil {
+		return nil, err
+	}
 	last := t.State.Step == t.rollouts || t.State.Ended != ""
 	var score *float64
 	if ev := c.Evaluation; t.Held != nil && (last || ev.Every > 0 && t.State.Step%int64(ev.Every) == 0) {
@@ -338,7 +346,9 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 		if v, ok := m["eval_reward"]; ok && !math.IsNaN(v) {
 			score = &v
 		}
-		t.stopEarly(m, true)
+		if err := t.stopEarly(m, true); err != nil {
+			return nil, err
+		}
 		timing["time/evaluate"] = time.Since(clock).Seconds()
 	}
 	for i, m := range lines {
