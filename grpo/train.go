@@ -21,7 +21,7 @@ type Config struct {
 	Seed            uint64
 	InOrder         bool // the data in its own order, not shuffled
 	Rollouts        int  // rollouts in all; 0: as many as Epochs need
-	Epochs          int  // passes over the data where Rollouts is 0; 0: one
+	Epochs          int  // passes over the data where Rollouts is 0, not counting what dynamic sampling drops; 0: one
 	Prompts         int  // of a rollout
 	Group           int  // samples of a prompt (num_generations)
 	UpdateSequences int  // sequences of an optimizer step, a multiple of Group; 0: the whole rollout
@@ -299,7 +299,7 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 		return nil, err
 	}
 	if filled > 0 && in.dynamic {
-		t.keeping.Log.Warn("grpo: too few groups with different rewards; others fill the batch", "rollout", t.State.Step+1, "drawn", in.cut, "filled", filled)
+		t.keeping.Log.Info("grpo: too few groups with different rewards; others fill the batch", "rollout", t.State.Step+1, "drawn", in.cut, "filled", filled)
 	}
 	cursor := t.State.Cursor
 	t.order.take(&cursor, in.cut)
