@@ -80,6 +80,9 @@ type Report struct {
 	MeanPrompt    float64 // tokens
 	LongestPrompt int
 	Pictures      int // of the records kept
+
+	// Shape is the largest prompt, and of demonstrations the longest completion, for the plan of a trainer's memory.
+	Shape engine.FamilyShape
 }
 
 // A set is what prompts and demonstrations have in common.
@@ -105,7 +108,7 @@ func problem(r *data.Record, reason string, err error) *data.Problem {
 	return &data.Problem{File: r.File, Line: r.Line, ID: r.ID, Reason: reason, Err: err}
 }
 
-func newSet(ctx context.Context, e *engine.Engine, s Source, o Options, check func(*set, *data.Record, *engine.Prompt) error) (*set, error) {
+func newSet(ctx context.Context, e *engine.Engine, s Source, o Options, completion func(*set, *data.Record, *engine.Prompt) ([]int32, error)) (*set, error) {
 	if o.Layout == nil {
 		o.Layout = prompt.Paper()
 	}
@@ -124,7 +127,7 @@ func newSet(ctx context.Context, e *engine.Engine, s Source, o Options, check fu
 		d.report.Kept = len(d.kept)
 		return d, nil
 	}
-	return d, d.check(ctx, check)
+	return d, d.check(ctx, completion)
 }
 
 // checkBlock is how many records are checked between two looks at what was found.
@@ -132,12 +135,13 @@ const checkBlock = 256
 
 // found is what the check of a record found.
 type found struct {
-	kind             string
-	tokens, pictures int
-	err              error
+	kind       string
+	prompt     *engine.Prompt // without pixels where only headers are read
+	completion int            // tokens
+	err        error
 }
 
-func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.Prompt) error) error {
+func (d *set) check(ctx context.Context, completion func(*set, *data.Record, *engine.Prompt) ([]int32, error)) error {
 	total := d.source.Len()
 	tokens := 0
 	for first := 0; first < total; first += checkBlock {
@@ -150,7 +154,7 @@ func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.
 		for w := range workers {
 			work.Go(func() {
 				for i := w; i < len(block); i += workers {
-					block[i] = d.look(first+i, check)
+					block[i] = d.look(first+i, completion)
 				}
 			})
 		}
@@ -159,9 +163,11 @@ func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.
 			if f.err == nil {
 				d.kept = append(d.kept, first+i)
 				d.report.Types[f.kind]++
-				d.report.Pictures += f.pictures
-				d.report.LongestPrompt = max(d.report.LongestPrompt, f.tokens)
-				tokens += f.tokens
+				d.report.Pictures += len(f.prompt.Images)
+				d.report.LongestPrompt = max(d.report.LongestPrompt, len(f.prompt.IDs))
+				d.report.Shape.Grow(f.prompt)
+				d.report.Shape.CompletionTokens = max(d.report.Shape.CompletionTokens, f.completion)
+				tokens += len(f.prompt.IDs)
 				continue
 			}
 			p, ok := errors.AsType[*data.Problem](f.err)
@@ -190,7 +196,7 @@ func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.
 	return nil
 }
 
-func (d *set) look(i int, check func(*set, *data.Record, *engine.Prompt) error) (f found) {
+func (d *set) look(i int, completion func(*set, *data.Record, *engine.Prompt) ([]int32, error)) (f found) {
 	load := d.e.Images().Measure
 	if d.o.Check == CheckPictures {
 		load = d.load
@@ -201,14 +207,20 @@ func (d *set) look(i int, check func(*set, *data.Record, *engine.Prompt) error) 
 		return f
 	}
 	p, err := d.prompt(r, load)
-	if err == nil && check != nil {
-		err = check(d, r, p)
+	var ids []int32
+	if err == nil && completion != nil {
+		ids, err = completion(d, r, p)
 	}
 	if err != nil {
 		f.err = err
 		return f
 	}
-	return found{kind: r.Type, tokens: len(p.IDs), pictures: len(p.Images)}
+	if d.o.Check == CheckPictures {
+		for _, im := range p.Images {
+			im.Pixels = nil
+		}
+	}
+	return found{kind: r.Type, prompt: p, completion: len(ids)}
 }
 
 // load decodes a picture. A source that knows where its pictures may come from opens them itself.
