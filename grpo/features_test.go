@@ -57,7 +57,7 @@ func TestWarnings(t *testing.T) {
 	for i, want := range []string{
 		"2 100 % of the completions were cut at 12 tokens",
 		"2 an answer was found in 0 % of the completions",
-		"6 in 3 rollouts in a row the samples of each of the groups had equal rewards",
+		"6 in 3 rollouts in a row the samples of every prompt had equal rewards",
 		"10 reward zero has been above 0 for no sample in the first 10 updates",
 		"10 reward gone has scored no sample in the first 10 updates",
 	} {
