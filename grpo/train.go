@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/thinker-vl/thinker/data"
 	"github.com/thinker-vl/thinker/engine"
 )
 
@@ -187,7 +188,7 @@ type trainer struct {
 	*Run
 	*journal
 	panel    *panel
-	order    order
+	order    *data.Order
 	rollouts int64
 	started  time.Time
 	begun    int64 // updates when it started
@@ -226,7 +227,10 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	t := &trainer{Run: r, journal: j, panel: newPanel(r.Rewards, r.Config.Judging), rollouts: r.Config.rollouts(r.Prompts.Len()), started: time.Now(), begun: j.State.Update,
-		order: order{n: r.Prompts.Len(), seed: r.Config.Seed, shuffle: !r.Config.InOrder}}
+		order: data.NewOrder(r.Prompts.Len(), r.Config.Seed, !r.Config.InOrder)}
+	if err := t.order.Check(j.State.Cursor); err != nil {
+		return err
+	}
 	defer func() { r.Ended = t.State.Ended }()
 	if t.State.Ended != "" {
 		t.keeping.Log.Info("grpo: the run is finished: it ended early", "reason", t.State.Ended, "rollout", t.State.Step)
@@ -285,7 +289,7 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 	c := &t.Config
 	clock := time.Now()
 	drawn := t.State.Cursor
-	in := &intake{prompts: t.Prompts, take: func() int { return t.order.take(&drawn, 1)[0] }, want: c.Prompts, limit: c.limitOf(),
+	in := &intake{prompts: t.Prompts, take: func() int { return t.order.Take(&drawn, 1)[0] }, want: c.Prompts, limit: c.limitOf(),
 		ahead: c.Dynamic.Ahead, dynamic: c.Dynamic.MaxOversampling > 0, masked: c.MaskTruncatedCompletions}
 	d := drawing{policy: t.Policy, sampling: c.sampling(t.State.Step), panel: t.panel, source: in}
 	if err := d.run(ctx); err != nil {
@@ -302,12 +306,12 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 		t.keeping.Log.Info("grpo: too few groups with different rewards; others fill the batch", "rollout", t.State.Step+1, "drawn", in.cut, "filled", filled)
 	}
 	cursor := t.State.Cursor
-	t.order.take(&cursor, in.cut)
+	t.order.Take(&cursor, in.cut)
 	rolled := &rollout{groups: batch, rewards: t.Rewards}
 	common := rolled.metrics()
 	in.metrics(common)
 	c.Overlong.penalize(rolled, c.most(), common)
-	common["epoch"] = float64(cursor.Epoch) + float64(cursor.Next)/float64(t.order.n)
+	common["epoch"] = float64(cursor.Epoch) + float64(cursor.Next)/float64(t.order.Len())
 	timing := map[string]float64{"time/rollout": time.Since(clock).Seconds(), "time/reward": d.waited.Seconds()}
 
 	clock = time.Now()
