@@ -131,9 +131,9 @@ func (d *DryRun) try(ctx context.Context, policy *engine.Engine, prompts Prompts
 		examples = defaultDryExamples
 	}
 	err := spread(prompts.Len(), examples, func(i int) error {
-		x, err := prompts.Example(i)
+		x, err := load(prompts, i)
 		if err != nil {
-			return fmt.Errorf("grpo: example %d: %w", i, err)
+			return fmt.Errorf("grpo: %w", err)
 		}
 		if x.Gold == "" {
 			return nil

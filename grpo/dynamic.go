@@ -72,9 +72,9 @@ func (t *intake) next() (*Example, int, error) {
 		return nil, 0, nil
 	}
 	i := t.take()
-	x, err := t.prompts.Example(i)
+	x, err := load(t.prompts, i)
 	if err != nil {
-		return nil, 0, fmt.Errorf("grpo: example %d: %w", i, err)
+		return nil, 0, fmt.Errorf("grpo: %w", err)
 	}
 	t.all = append(t.all, nil)
 	t.unsure++
@@ -121,8 +121,8 @@ func (t *intake) groups() (batch []*group, filled int, err error) {
 				continue
 			}
 			spare--
-			if g.example, err = t.prompts.Example(g.index); err != nil {
-				return nil, 0, fmt.Errorf("grpo: example %d: %w", g.index, err)
+			if g.example, err = load(t.prompts, g.index); err != nil {
+				return nil, 0, fmt.Errorf("grpo: %w", err)
 			}
 		}
 		batch = append(batch, g)

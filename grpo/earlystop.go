@@ -8,8 +8,9 @@ import (
 
 // EarlyStop ends a run before its last rollout. The run is then finished: it is saved, and does not go on when it is run again.
 type EarlyStop struct {
-	// Metric is reward, which is looked at after every rollout, or one of an evaluation: eval_reward, eval_accuracy, ... "": none. A value
-	// that is NaN does not count.
+	// Metric is reward, which is looked at after every rollout, or one of an evaluation: eval_reward, eval_accuracy, ... "": none. Under
+	// dynamic sampling reward is that of all prompts drawn, since the groups that are learned from are never all right. A value that is NaN
+	// does not count.
 	Metric string
 
 	Patience int      // values in a row without an improvement that end the run; 0: no number does
@@ -93,7 +94,9 @@ func (t *trainer) stopEarly(m map[string]float64, evaluation bool) error {
 		return nil
 	}
 	v, ok := m[e.Metric]
-	if !ok {
+	if all, dynamic := m["sampling/reward"]; dynamic && e.Metric == "reward" {
+		v = all
+	} else if !ok {
 		v = math.NaN()
 	}
 	t.State.Ended = e.see(&t.State.Early, v)

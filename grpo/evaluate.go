@@ -103,9 +103,9 @@ func (x *examination) next() (*Example, int, error) {
 	}
 	i := x.taken
 	x.taken++
-	e, err := x.held.Example(i)
+	e, err := load(x.held, i)
 	if err != nil {
-		return nil, 0, fmt.Errorf("grpo: held-out example %d: %w", i, err)
+		return nil, 0, fmt.Errorf("grpo: held-out %w", err)
 	}
 	return e, i, nil
 }

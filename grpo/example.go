@@ -2,6 +2,8 @@ package grpo
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/thinker-vl/thinker/engine"
 )
@@ -33,6 +35,18 @@ func (x Examples) Len() int { return len(x) }
 
 // Example is example i.
 func (x Examples) Example(i int) (*Example, error) { return x[i], nil }
+
+// load is example i of a data set, with a prompt.
+func load(p Prompts, i int) (*Example, error) {
+	x, err := p.Example(i)
+	if err == nil && (x == nil || x.Prompt == nil) {
+		err = errors.New("it has no prompt")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("example %d: %w", i, err)
+	}
+	return x, nil
+}
 
 // A Demonstration is a prompt with the completion to imitate, and the id that ends it.
 type Demonstration struct {

@@ -57,7 +57,7 @@ func TestWarnings(t *testing.T) {
 	for i, want := range []string{
 		"2 100 % of the completions were cut at 12 tokens",
 		"2 an answer was found in 0 % of the completions",
-		"6 in 3 rollouts in a row the samples of each of the groups had equal rewards",
+		"6 in 3 rollouts in a row the samples of every prompt had equal rewards",
 		"10 reward zero has been above 0 for no sample in the first 10 updates",
 		"10 reward gone has scored no sample in the first 10 updates",
 	} {
@@ -154,16 +154,34 @@ func TestEarlyStopRun(t *testing.T) {
 		r := l.run(dir, 2)
 		none := 0.0
 		r.Config.Evaluation.AtStart = true
+		r.Config.Evaluation.Every = 1
 		r.Config.Early = grpo.EarlyStop{Metric: "eval_reward", Target: &none}
 		r.Progress = func(grpo.Progress) { t.Error("there was an update") }
 		if err := r.Train(context.Background(), context.Background()); err != nil || !strings.Contains(r.Ended, "reached the target of 0") {
 			t.Errorf("%v, ended %q", err, r.Ended)
 		}
 	}
-	r := l.run(t.TempDir(), 1)
-	r.Config.Early, r.Held = grpo.EarlyStop{Metric: "eval_reward", Patience: 1}, nil
-	if err := r.Train(context.Background(), context.Background()); err == nil || !strings.Contains(err.Error(), "no held-out prompts") {
-		t.Errorf("without held-out prompts: %v", err)
+	for want, change := range map[string]func(r *grpo.Run){
+		"no held-out prompts":                   func(r *grpo.Run) { r.Held = nil },
+		"Evaluation.Every":                      func(r *grpo.Run) { r.Config.Evaluation.Every = 0 },
+		"the held-out data set is empty":        func(r *grpo.Run) { r.Held = grpo.Examples{} },
+		"Evaluation.Pass":                       func(r *grpo.Run) { r.Config.Evaluation.Pass = math.NaN() },
+		"example 0: it has no prompt":           func(r *grpo.Run) { r.Prompts = grpo.Examples{{ID: "bare"}} },
+		"Dynamic.MaxOversampling: 0.5: want":    func(r *grpo.Run) { r.Config.Dynamic.MaxOversampling = 0.5 },
+		"Dynamic.Ahead: -1: want 0 or more":     func(r *grpo.Run) { r.Config.Dynamic.Ahead = -1 },
+		"Overlong.Buffer: 13: want":             func(r *grpo.Run) { r.Config.Overlong.Buffer = 13 },
+		"RewardWorkers: -1":                     func(r *grpo.Run) { r.Config.RewardWorkers = -1 },
+		"DryRun: Wrap is not set":               func(r *grpo.Run) { r.DryRun = &grpo.DryRun{} },
+		"DryRun: Examples 0, MaxRejected 2":     func(r *grpo.Run) { r.DryRun = &grpo.DryRun{Wrap: strings.ToUpper, MaxRejected: 2} },
+		"Early.Metric: eval_acuracy: want rewa": func(r *grpo.Run) { r.Config.Early.Metric = "eval_acuracy" },
+	} {
+		r := l.run(t.TempDir(), 1)
+		r.Config.Evaluation.Every = 1
+		r.Config.Early = grpo.EarlyStop{Metric: "eval_reward", Patience: 1}
+		change(r)
+		if err := r.Train(context.Background(), context.Background()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q: %v", want, err)
+		}
 	}
 }
 

@@ -122,6 +122,10 @@ func (c *Config) check(data int) error {
 		return bad("Iterations", c.Iterations, "0 (one) or more")
 	case c.Evaluation.Every < 0 || c.Evaluation.N < 0 || !(c.Evaluation.Temperature >= 0):
 		return bad("Evaluation", c.Evaluation, "no negative numbers")
+	case math.IsNaN(c.Evaluation.Pass) || math.IsInf(c.Evaluation.Pass, 0):
+		return bad("Evaluation.Pass", c.Evaluation.Pass, "a finite number")
+	case c.Early.evaluated() && c.Evaluation.Every == 0:
+		return bad("Early.Metric", c.Early.Metric, "reward, or evaluations on the way (Evaluation.Every)")
 	}
 	for _, err := range []error{c.Dynamic.check(c.Group), c.Overlong.check(c.most()), c.Early.check(), c.Judging.check()} {
 		if err != nil {
@@ -174,9 +178,9 @@ func (c *Config) sampling(rollout int64) engine.Sampling {
 func (r *Run) plan() (engine.TrainPlan, error) {
 	shape := engine.FamilyShape{CompletionTokens: r.Config.most(), Completions: r.Config.Group}
 	err := look(r.Prompts.Len(), func(i int) error {
-		x, err := r.Prompts.Example(i)
+		x, err := load(r.Prompts, i)
 		if err != nil {
-			return fmt.Errorf("grpo: example %d: %w", i, err)
+			return fmt.Errorf("grpo: %w", err)
 		}
 		shape.Grow(x.Prompt)
 		return nil
@@ -224,6 +228,8 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 	switch early := r.Config.Early; {
 	case r.Config.Beta > 0 && r.Reference == nil:
 		return fmt.Errorf("grpo: beta is %v, and there is no reference policy", r.Config.Beta)
+	case r.Held != nil && r.Held.Len() == 0:
+		return errors.New("grpo: the held-out data set is empty: leave Held out where there is nothing to evaluate on")
 	case early.evaluated() && r.Held == nil:
 		return &SettingsError{Key: "Early.Metric", Err: fmt.Errorf("%s: there are no held-out prompts to evaluate on", early.Metric)}
 	case r.Config.Overlong.Buffer > 0 && slices.ContainsFunc(r.Rewards, func(w Reward) bool { return w.Name == overlongName }):

@@ -55,18 +55,18 @@ func (t *trainer) watch(groups []*group, m map[string]float64, last bool) error 
 				"try its gold answers (a dry run); warm the policy up by SFT; or begin with easier examples", r.Name, after)
 		}
 	}
-	flat, drawn := m["sampling/frac_reward_zero_std"], "prompts drawn"
-	if _, ok := m["sampling/frac_reward_zero_std"]; !ok {
-		flat, drawn = m["frac_reward_zero_std"], "groups"
+	flat, more := m["frac_reward_zero_std"], ", or sample dynamically"
+	if drawn, dynamic := m["sampling/frac_reward_zero_std"]; dynamic {
+		flat, more = drawn, ""
 	}
 	if flat < 1 {
 		w.Flat = 0
 	} else if w.Flat++; w.Flat >= flatRollouts {
-		warn("flat", "in %d rollouts in a row the samples of each of the %s had equal rewards: such groups teach nothing. Take examples that the policy gets right now and then, "+
-			"more samples a prompt, a higher temperature, or dynamic sampling", w.Flat, drawn)
+		warn("flat", "in %d rollouts in a row the samples of every prompt had equal rewards: such groups teach nothing. Take examples that the policy gets right now and then, "+
+			"take more samples a prompt, raise the temperature%s", w.Flat, more)
 	}
 	if v := m["completions/clipped_ratio"]; v > manyClipped {
-		warn("clipped", "%.0f %% of the completions were cut at %d tokens, and most of them without an answer: raise the most tokens, mask truncated completions, or penalize long ones",
+		warn("clipped", "%.0f %% of the completions were cut at %d tokens, most likely before their answers: allow more tokens, mask truncated completions, or penalize long ones",
 			100*v, t.Config.most())
 	}
 	if v, ok := m["completions/extracted_ratio"]; ok && v < fewExtracted {

@@ -16,6 +16,7 @@ import (
 	"github.com/thinker-vl/thinker/engine"
 	"github.com/thinker-vl/thinker/engine/chat"
 	"github.com/thinker-vl/thinker/engine/imageproc"
+	"github.com/thinker-vl/thinker/grpo/reward"
 )
 
 // A Source is records by number, safe for concurrent use: a [data.Set], or [Records].
@@ -62,6 +63,9 @@ type Options struct {
 	Room      int            // tokens of the context that are kept for the completion
 	Check     Check
 
+	// Gold has the verifiers of prompts look at the gold answers: one that cannot be read can never be rewarded. Nil: they are not looked at.
+	Gold *reward.Registry
+
 	// Skip leaves out what the check refuses, in the place of an error. A picture that turns out to be broken when it is needed is
 	// logged, and the next record takes its record's place.
 	Skip bool
@@ -102,6 +106,7 @@ const (
 	badPicture  = "unreadable picture"
 	longPrompt  = "prompt too long"
 	badResponse = "no response"
+	badGold     = "gold answer that its verifier cannot read"
 )
 
 func problem(r *data.Record, reason string, err error) *data.Problem {
@@ -207,6 +212,9 @@ func (d *set) look(i int, completion func(*set, *data.Record, *engine.Prompt) ([
 		return f
 	}
 	p, err := d.prompt(r, load)
+	if err == nil {
+		err = d.checkGold(r, p)
+	}
 	var ids []int32
 	if err == nil && completion != nil {
 		ids, err = completion(d, r, p)
@@ -221,6 +229,23 @@ func (d *set) look(i int, completion func(*set, *data.Record, *engine.Prompt) ([
 		}
 	}
 	return found{kind: r.Type, prompt: p, completion: len(ids)}
+}
+
+// checkGold refuses a gold answer that its verifier cannot read.
+func (d *set) checkGold(r *data.Record, p *engine.Prompt) error {
+	if d.o.Gold == nil {
+		return nil
+	}
+	v, err := d.o.Gold.Verifier(r.Type)
+	if err != nil {
+		return problem(r, badGold, err)
+	}
+	if c, ok := v.(reward.GoldChecker); ok {
+		if err := c.CheckGold(rewardRecord(r, p)); err != nil {
+			return problem(r, badGold, fmt.Errorf("gt: %w", err))
+		}
+	}
+	return nil
 }
 
 // load decodes a picture. A source that knows where its pictures may come from opens them itself.

@@ -338,6 +338,7 @@ func (s *session) report(what string, r dataset.Report) {
 
 func (s *session) prompts(ctx context.Context, what string, set *data.Set, room int) (*dataset.Prompts, error) {
 	o, end := s.options("checking "+what, room)
+	o.Gold = s.rewards.Registry
 	p, err := dataset.NewPrompts(ctx, s.policy, set, o)
 	end()
 	if err == nil {
