@@ -49,7 +49,7 @@ evaluates a run's checkpoint with the run's own prompts and rewards. Samples are
 		Example: `  thinker eval --model Qwen2.5-VL-3B-Instruct --data held-out.jsonl --out before
   thinker eval --model runs/paper/step-49/model --data held-out.jsonl --k 8 --temperature 0.8 --out after --json`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.eval(c, f) },
+		RunE: func(c *cobra.Command, _ []string) error { return runError(f.kind, a.eval(c, f)) },
 	}
 	f.add(c)
 	fs := c.Flags()
@@ -130,7 +130,7 @@ func (a *app) eval(c *cobra.Command, flags *evalFlags) (err error) {
 	a.computing.Store(false)
 	bar.end()
 	if err != nil {
-		return settingsError(f.Kind, err)
+		return err
 	}
 	for _, err := range e.Failures {
 		s.status.print("warning: a reward failed; its samples are masked: " + err.Error())

@@ -137,15 +137,34 @@ func runKeys() map[string]string {
 	}
 }
 
-// settingsError names a key as the run file does.
-func settingsError(k runfile.Kind, err error) error {
-	bad, ok := errors.AsType[*grpo.SettingsError](err)
-	if !ok || bad.File != "" {
+// runError names keys and options as the run file does.
+func runError(k runfile.Kind, err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if bad, ok := errors.AsType[*grpo.SettingsError](err); ok && bad.File == "" {
+		key := runKeys()[bad.Key]
+		if key == "" {
+			key = string(k) + "." + bad.Key
+		}
+		text = key + ": " + bad.Err.Error()
+	}
+	text = strings.NewReplacer("Evaluation.Every", "evaluation.eval_steps", "Evaluation.AtStart", "evaluation.eval_on_start", "with DropLast", "with data.drop_last",
+		"Overlong.Buffer", "rewards.overlong_buffer", "a Target", "early_stop.target", "CacheBytes", "model.cache",
+		"lower MicroBatchRows", "lower model.micro_batch_rows", "or MaxPixels", "or model.max_pixels", "MaxPixels", "model.max_pixels", "or use bf16", "or set model.dtype to bf16",
+		"recompute, or", "set model.gradient_checkpointing, or", "a batch smaller than MaxBatch", "a batch smaller than model.max_batch").Replace(text)
+	if text == err.Error() {
 		return err
 	}
-	key := runKeys()[bad.Key]
-	if key == "" {
-		key = string(k) + "." + bad.Key
-	}
-	return fmt.Errorf("%s: %w", key, bad.Err)
+	return &renamedError{text, err}
 }
+
+// A renamedError is an error in other words.
+type renamedError struct {
+	text string
+	err  error
+}
+
+func (e *renamedError) Error() string { return e.text }
+func (e *renamedError) Unwrap() error { return e.err }

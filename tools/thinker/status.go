@@ -18,26 +18,36 @@ type status struct {
 	mu   sync.Mutex
 	line string // on the terminal now
 
-	tokens float64 // at the time at
-	at     time.Time
-	rate   float64
+	marks []tokenMark // of this rollout and the one before
+}
+
+// A tokenMark is how many tokens a run had seen at a time.
+type tokenMark struct {
+	rollout int64
+	tokens  float64
+	at      time.Time
+}
+
+// rate is the tokens a second since the rollout before the last began: an update alone is quicker than the rollout that it learns from.
+func (s *status) rate(p grpo.Progress) float64 {
+	now := tokenMark{p.Rollout, p.Metrics["num_tokens"], time.Now()}
+	s.marks = append(s.marks, now)
+	for len(s.marks) > 2 && s.marks[1].rollout < p.Rollout-1 {
+		s.marks = s.marks[1:]
+	}
+	first := s.marks[0]
+	d := now.at.Sub(first.at).Seconds()
+	if d <= 0 {
+		return 0
+	}
+	return (now.tokens - first.tokens) / d
 }
 
 // update shows a run's progress.
 func (s *status) update(p grpo.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := p.Metrics
-	if n := m["num_tokens"]; !s.at.IsZero() {
-		if d := time.Since(s.at).Seconds(); d > 0 {
-			rate := (n - s.tokens) / d
-			if s.rate == 0 {
-				s.rate = rate
-			}
-			s.rate += 0.3 * (rate - s.rate) // updates of a rollout are quick, and the first is not
-		}
-	}
-	s.tokens, s.at = m["num_tokens"], time.Now()
+	m, rate := p.Metrics, s.rate(p)
 	if s.a.quiet || !s.a.terminal && !s.a.verbose {
 		return
 	}
@@ -48,8 +58,8 @@ func (s *status) update(p grpo.Progress) {
 	} else {
 		fmt.Fprintf(&b, ", loss %.4f", m["loss"])
 	}
-	if s.rate > 0 {
-		fmt.Fprintf(&b, ", %.0f tokens/s", s.rate)
+	if rate > 0 {
+		fmt.Fprintf(&b, ", %.0f tokens/s", rate)
 	}
 	if v, ok := m["kl"]; ok {
 		fmt.Fprintf(&b, ", KL %.2g", v)

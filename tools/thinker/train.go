@@ -48,7 +48,7 @@ ones of a group apart.
   thinker train --config run.yaml --set rollout.prompts=16 --set grpo.learning_rate=2e-6
   thinker train --out runs/paper --resume`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.train(c, f) },
+		RunE: func(c *cobra.Command, _ []string) error { return runError(f.kind, a.train(c, f)) },
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.resume, "resume", false, "go on with the run in the folder")
@@ -66,7 +66,7 @@ learned.
 		Example: `  thinker sft --preset paper --model Qwen2.5-VL-3B-Instruct --data VLAA-Thinking-SFT-126K.json --out runs/sft
   thinker sft --out runs/sft --resume`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.train(c, f) },
+		RunE: func(c *cobra.Command, _ []string) error { return runError(f.kind, a.train(c, f)) },
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.resume, "resume", false, "go on with the run in the folder")
@@ -126,7 +126,7 @@ func (a *app) train(c *cobra.Command, flags *runFlags) (err error) {
 		run, err = s.openGRPO(ctx)
 	}
 	if err != nil {
-		return settingsError(f.Kind, err)
+		return err
 	}
 	if err := writeRunFile(f); err != nil {
 		return err
@@ -140,7 +140,6 @@ func (a *app) train(c *cobra.Command, flags *runFlags) (err error) {
 	case errors.Is(err, grpo.ErrStopped):
 		return &stoppedError{resumeCommand(f.Kind, f.Checkpoints.Dir)}
 	case err != nil:
-		err = settingsError(f.Kind, err)
 		if lastCheckpoint(f.Checkpoints.Dir) != "" {
 			err = fmt.Errorf("%w\nthinker: what was saved is there; go on with: %s", err, resumeCommand(f.Kind, f.Checkpoints.Dir))
 		}
