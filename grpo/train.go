@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/thinker-vl/thinker/data"
 	"github.com/thinker-vl/thinker/engine"
 )
 
@@ -168,7 +169,7 @@ func look(n int, f func(i int) error) error {
 type trainer struct {
 	*Run
 	*journal
-	order    order
+	order    *data.Order
 	rollouts int64
 	started  time.Time
 	begun    int64 // updates when it started
@@ -202,7 +203,10 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	t := &trainer{Run: r, journal: j, rollouts: r.Config.rollouts(r.Prompts.Len()), started: time.Now(), begun: j.State.Update,
-		order: order{n: r.Prompts.Len(), seed: r.Config.Seed, shuffle: !r.Config.InOrder}}
+		order: data.NewOrder(r.Prompts.Len(), r.Config.Seed, !r.Config.InOrder)}
+	if err := t.order.Check(j.State.Cursor); err != nil {
+		return err
+	}
 	if ev := r.Config.Evaluation; ev.AtStart && r.Held != nil && t.log.LastStep() < 0 {
 		m, err := t.evaluate(ctx, 0)
 		if err != nil {
@@ -237,7 +241,7 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 	clock := time.Now()
 	cursor := t.State.Cursor
 	var examples []*Example
-	for _, i := range t.order.take(&cursor, c.Prompts) {
+	for _, i := range t.order.Take(&cursor, c.Prompts) {
 		x, err := t.Prompts.Example(i)
 		if err != nil {
 			return nil, fmt.Errorf("grpo: example %d: %w", i, err)
@@ -261,7 +265,7 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 	s := c.Settings
 	s.Beta = t.State.KL.Coef
 	common := rolled.metrics(t.Rewards)
-	common["epoch"] = float64(cursor.Epoch) + float64(cursor.Next)/float64(t.order.n)
+	common["epoch"] = float64(cursor.Epoch) + float64(cursor.Next)/float64(t.order.Len())
 	size := c.UpdateSequences / c.Group
 	if size == 0 {
 		size = len(groups)
