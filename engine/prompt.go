@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -35,6 +36,10 @@ func (e *PromptError) Unwrap() error { return e.Err }
 func Prompts(p ...*Prompt) iter.Seq2[*Prompt, error] {
 	return func(yield func(*Prompt, error) bool) {
 		for _, p := range p {
+			if p == nil {
+				yield(nil, errors.New("the prompt is nil"))
+				return
+			}
 			if !yield(p, nil) {
 				return
 			}

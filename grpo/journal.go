@@ -36,6 +36,9 @@ type State struct {
 	Tokens  int64        `json:"tokens"`   // of prompts and completions, so far
 	Skipped int64        `json:"skipped"`  // updates whose gradient was not finite
 	InARow  int          `json:"in_a_row"` // of them, the last ones
+	Ended   string       `json:"ended"`    // why the run ended before its last rollout; "": it did not
+	Early   EarlyState   `json:"early"`
+	Watch   WatchState   `json:"watch"`
 }
 
 // A journal is a run's folder: checkpoints, metrics and completions.

@@ -169,24 +169,30 @@ func (r *SFTRun) plan() (engine.TrainPlan, error) {
 	return r.Trainer.Plan(shape)
 }
 
-// evaluate is the mean negative log-likelihood of the held-out completions' tokens, in nats.
+// evaluate is the mean negative log-likelihood of the held-out completions' tokens, in nats. It holds a few demonstrations at a time.
 func (r *SFTRun) evaluate(ctx context.Context) (float64, error) {
-	var batch []engine.Sequence
-	for i := range r.Held.Len() {
-		d, err := r.Held.Demonstration(i)
-		if err != nil {
-			return 0, fmt.Errorf("grpo: held-out demonstration %d: %w", i, err)
-		}
-		batch = append(batch, engine.Sequence{Prompt: d.Prompt, IDs: d.IDs})
-	}
+	const most = 16
 	sum, tokens := 0.0, 0
 	scoring := engine.Scoring{Temperature: r.Config.Temperature, Ban: r.Config.Ban}
-	err := r.Policy.ScoreBatch(ctx, batch, scoring, 0, func(_ int, logprobs, _ []float32) error {
-		for _, lp := range logprobs {
-			sum -= float64(lp)
+	for first := 0; first < r.Held.Len(); first += most {
+		var batch []engine.Sequence
+		for i := first; i < min(first+most, r.Held.Len()); i++ {
+			d, err := r.Held.Demonstration(i)
+			if err != nil {
+				return 0, fmt.Errorf("grpo: held-out demonstration %d: %w", i, err)
+			}
+			batch = append(batch, engine.Sequence{Prompt: d.Prompt, IDs: d.IDs})
 		}
-		tokens += len(logprobs)
-		return nil
-	})
-	return sum / float64(max(tokens, 1)), err
+		err := r.Policy.ScoreBatch(ctx, batch, scoring, 0, func(_ int, logprobs, _ []float32) error {
+			for _, lp := range logprobs {
+				sum -= float64(lp)
+			}
+			tokens += len(logprobs)
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return sum / float64(max(tokens, 1)), nil
 }
