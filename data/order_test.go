@@ -80,6 +80,9 @@ func TestOrderRefuses(t *testing.T) {
 			t.Errorf("a cursor at %d of 3: %v", next, err)
 		}
 	}
+	if o.Len() != 3 {
+		t.Errorf("an epoch of %d", o.Len())
+	}
 	if err := o.Check(Cursor{Epoch: 7, Next: 2}); err != nil {
 		t.Error(err)
 	}

@@ -438,7 +438,11 @@ func options(v []byte) ([]string, error) {
 	case '{':
 		by := map[string][]byte{}
 		if err := members(v, func(key string, v []byte) error {
-			by[strings.ToUpper(key)] = v
+			letter := strings.ToUpper(key)
+			if by[letter] != nil {
+				return bad(badKey, "the option %s occurs twice: leave one of them", quote(key))
+			}
+			by[letter] = v
 			return nil
 		}); err != nil {
 			return nil, err
