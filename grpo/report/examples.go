@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/thinker-vl/thinker/grpo/reward"
@@ -12,8 +13,8 @@ const (
 	tailBytes     = 32 << 20 // of completions.jsonl
 	maxGroups     = 12
 	maxMembers    = 96 // samples of all groups
-	textBytes     = 5000
-	memberBytes   = 1600
+	textBytes     = 4000
+	memberBytes   = 1200
 	questionBytes = 1500
 	answerBytes   = 300
 )
@@ -32,7 +33,7 @@ func split(s string, most int) (r response) {
 		think, rest, closed := strings.Cut(think, "</think>")
 		r.Think = clip(strings.TrimSpace(think), most)
 		if closed {
-			r.Rest = clip(strings.TrimSpace(rest), most)
+			r.Rest = clip(strings.TrimSpace(rest), max(most-len(r.Think.Text), most/4))
 		}
 	} else {
 		r.Rest = clip(trimmed, most)
@@ -333,7 +334,10 @@ func newGroup(cs []*completion, pictures *album) group {
 		case !finite(a):
 			m.Advantage, m.Sign = "masked", "masked"
 		default:
-			m.Advantage, m.Sort = signed(a), fmt.Sprintf("%g", a)
+			m.Advantage, m.Sort = signed(a), strconv.FormatFloat(a, 'g', -1, 64)
+			if a > -100 && a < 100 {
+				m.Advantage = minus(fmt.Sprintf("%+.2f", a))
+			}
 			m.Sign = "even"
 			if a > 0 {
 				m.Sign = "up"
@@ -341,7 +345,7 @@ func newGroup(cs []*completion, pictures *album) group {
 				m.Sign = "down"
 			}
 			if most > 0 {
-				m.Strength = int(100 * max(a, -a) / most)
+				m.Strength = int(100 * (max(a, -a) / most))
 			}
 			g.Equal = g.Equal && a == 0
 		}

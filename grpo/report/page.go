@@ -115,7 +115,7 @@ func (d *folder) page(dir string, o Options) (*page, error) {
 	if !hasMetrics && !files {
 		d.problem("metrics.jsonl: it is missing, so that there are no curves")
 	}
-	p.kind(metrics, hasMetrics)
+	p.kind(metrics, files)
 	p.runFile(d)
 	p.state(d, metrics, timing, hasMetrics)
 	p.warnings(d)
@@ -193,20 +193,20 @@ func (t *table) evaluations() []*evaluation {
 	return []*evaluation{first, last}
 }
 
-func (p *page) kind(t *table, hasMetrics bool) {
+func (p *page) kind(t *table, evaluated bool) {
 	switch {
 	case t.get("reward") != nil:
 		p.Kind = "GRPO"
 	case t.get("loss") != nil:
 		p.Kind = "SFT"
-	case !hasMetrics:
+	case t.rows == 0 && evaluated:
 		p.Kind = "Evaluation"
 	default:
 		p.Kind = "Run"
 	}
 }
 
-const runFileBytes = 64 << 10
+const runFileBytes = 32 << 10
 
 func (p *page) runFile(d *folder) {
 	b, whole := d.small("run.yaml")
@@ -416,17 +416,18 @@ func compareMetric(first, last *evaluation, name, label string) row {
 	r := row{Name: label, Before: value(name, b), After: value(name, a), Share: -1, HasBefore: first != last, Class: "none"}
 	bl, bh, bok := first.interval(name)
 	al, ah, aok := last.interval(name)
+	unit := "\u202f%"
 	if bok {
-		r.BeforeCI = value(name, bl) + " – " + value(name, bh)
+		r.BeforeCI = strings.TrimSuffix(value(name, bl), unit) + " – " + value(name, bh)
 	}
 	if aok {
-		r.AfterCI = value(name, al) + " – " + value(name, ah)
+		r.AfterCI = strings.TrimSuffix(value(name, al), unit) + " – " + value(name, ah)
 	}
 	if finite(b) && finite(a) && first != last {
 		r.HasChange = true
 		r.Change = value(name, a-b)
 		if percent(name) {
-			r.Change = strings.TrimSuffix(r.Change, "%") + "points"
+			r.Change = strings.TrimSuffix(r.Change, "%") + "pp"
 		}
 		if a > b {
 			r.Change = "+" + r.Change
@@ -524,7 +525,7 @@ func (p *page) compare(list []*evaluation, total int) {
 			}
 			t := tile{Name: n, Before: r.Before, After: r.After, Change: r.Change, Class: r.Class, Note: ""}
 			if r.AfterCI != "" {
-				t.Note = "interval " + r.AfterCI
+				t.Note = "CI " + r.AfterCI
 			}
 			if name == "mean_length" {
 				t.Note = "tokens"

@@ -176,18 +176,15 @@ func (d *folder) tail(name string, n int64, f func(line []byte) error) (found, c
 		d.problem("%s: %v", name, reason(err))
 		return true, cut
 	}
-	skip, what := cut, "line"
+	part, what := bufio.NewReader(io.LimitReader(in, n+1)), "line"
 	if cut {
 		what = "from the part that is read, line"
+		for err = bufio.ErrBufferFull; err == bufio.ErrBufferFull; { // what is left of a line, or the newline before the part
+			_, err = part.ReadSlice('\n')
+		}
 	}
 	d.note(name, what, func() (int, int, error) {
-		return lines(io.LimitReader(in, n+1), func(line []byte, _ int64) error {
-			if skip { // what is left of a line, or the newline before the part
-				skip = false
-				return nil
-			}
-			return f(line)
-		})
+		return lines(part, func(line []byte, _ int64) error { return f(line) })
 	})
 	return true, cut
 }
@@ -256,6 +253,7 @@ func clip(s string, n int) text {
 
 // line is clip for text that stands in a line.
 func line(s string, n int) string {
+	s = s[:min(len(s), 8*n)]
 	t := clip(strings.Join(strings.Fields(s), " "), n)
 	if t.Cut > 0 {
 		return t.Text + "…"
