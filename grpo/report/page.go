@@ -234,9 +234,7 @@ func (p *page) state(d *folder, metrics, timing *table, hasMetrics bool) {
 	if manifest != nil {
 		p.fact("Model", d.model(step))
 	}
-	for _, f := range d.settings() {
-		p.fact(f.Name, f.Value)
-	}
+	p.settings()
 	updates := int64(-1)
 	if hasMetrics && metrics.began {
 		updates = metrics.last
@@ -658,6 +656,16 @@ func (p *page) charts(metrics, timing *table, list []*evaluation, files bool) er
 		}
 		front = append([]figure{{&chart{Title: "Loss", Unit: "nats a token"}, []*curve{loss, held}}}, front...)
 		loss = nil
+	}
+	// Several shades over each other show nothing.
+	for _, f := range front {
+		if len(f.curves) > 2 {
+			for _, u := range f.curves {
+				if u != nil {
+					u.area = nil
+				}
+			}
+		}
 	}
 	back := []figure{
 		{&chart{Title: "Completion length", Unit: "tokens"}, []*curve{metrics.line("completions/mean_length", "mean", 1), metrics.line("completions/max_length", "longest", 2)}},

@@ -3,13 +3,13 @@ package report
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -200,10 +200,10 @@ func (x *number) UnmarshalJSON(b []byte) error {
 		*x = number(math.Inf(1))
 	case `"-Infinity"`:
 		*x = number(math.Inf(-1))
-	default:
-		var v float64
-		if err := json.Unmarshal(b, &v); err != nil {
-			return err
+	default: // JSON, but what else than a number ParseFloat knows begins with a letter
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
+			return fmt.Errorf("%.20s is no number", s)
 		}
 		*x = number(v)
 	}

@@ -1,6 +1,11 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // ending says how far the run came. updates is -1 where it is not known.
 func (p *page) ending(m *manifest, updates int64) {
@@ -23,5 +28,50 @@ func (p *page) ending(m *manifest, updates int64) {
 	}
 }
 
-// settings are what the header says of the run file.
-func (d *folder) settings() []fact { return nil }
+// setting is a value of the run file, "" where it is not there. Lists are joined; aliases are not followed.
+func setting(root *yaml.Node, path ...string) string {
+	for _, key := range path {
+		if root == nil || root.Kind != yaml.MappingNode {
+			return ""
+		}
+		var next *yaml.Node
+		for i := 0; i+1 < len(root.Content); i += 2 {
+			if root.Content[i].Value == key {
+				next = root.Content[i+1]
+			}
+		}
+		root = next
+	}
+	switch {
+	case root == nil:
+	case root.Kind == yaml.ScalarNode && root.Tag != "!!null":
+		return root.Value
+	case root.Kind == yaml.SequenceNode:
+		var all []string
+		for i, item := range root.Content {
+			if i == 4 {
+				all = append(all, fmt.Sprintf("%d more", len(root.Content)-i))
+				break
+			}
+			all = append(all, line(item.Value, 100))
+		}
+		return strings.Join(all, ", ")
+	}
+	return ""
+}
+
+// settings tells the header of the run file what it does not know from elsewhere.
+func (p *page) settings() {
+	if !p.HasRunFile || p.RunFile.Cut > 0 {
+		return
+	}
+	var document yaml.Node
+	if yaml.Unmarshal([]byte(p.RunFile.Text), &document) != nil || document.Kind != yaml.DocumentNode || len(document.Content) == 0 {
+		return
+	}
+	root := document.Content[0]
+	p.fact("Start", setting(root, "model", "path"))
+	p.fact("Data", setting(root, "data", "files"))
+	p.fact("Held out", setting(root, "data", "held_out"))
+	p.fact("Seed", setting(root, "seed"))
+}
