@@ -209,8 +209,11 @@ func (c *chart) frame(p *plot.Plot) {
 		}
 	}
 	if flat := max(1e-9*max(math.Abs(y0), math.Abs(y1)), 1e-30); !(y1-y0 > flat) {
-		pad := max(0.1*math.Abs(y0), 1e-12)
+		pad := 0.1 * math.Abs(y0)
 		y0, y1 = y0-pad, y1+pad
+		if pad < 1e-12 {
+			y0, y1 = 0, 1
+		}
 	}
 	if !(x1 > x0) {
 		x0, x1 = x0-0.5, x1+0.5

@@ -36,6 +36,7 @@ type page struct {
 	Before, After string // what the columns of the tables stand for
 	Single        bool   // there is one evaluation
 	EvalNote      string
+	Intervals     bool  // there are confidence intervals
 	Types         []row // reward by type
 	Metrics       []row // the other metrics, overall
 	ByType        []row // the same by type
@@ -487,7 +488,7 @@ func (p *page) compare(list []*evaluation, total int) {
 		return
 	}
 	first, last := list[0], list[len(list)-1]
-	p.Single = first == last
+	p.Single, p.Intervals = first == last, len(last.CI) > 0
 	p.Before, p.After = fmt.Sprintf("Update %d", first.Update), fmt.Sprintf("Update %d", last.Update)
 	names := map[string]bool{}
 	for _, e := range []*evaluation{first, last} {

@@ -102,8 +102,9 @@ func lines(r io.Reader, f func(line []byte, at int64) error) (bad, first int, wh
 	at, next := int64(0), int64(0)
 	for number := 1; ; number++ {
 		line, at = line[:0], next
+		long := false
 		var err error
-		for long := false; ; {
+		for {
 			var part []byte
 			part, err = in.ReadSlice('\n')
 			next += int64(len(part))
@@ -111,15 +112,12 @@ func lines(r io.Reader, f func(line []byte, at int64) error) (bad, first int, wh
 				line = append(line, part...)
 			}
 			if err != bufio.ErrBufferFull {
-				if long {
-					line = nil
-				}
 				break
 			}
 		}
 		var refused error
 		switch {
-		case line == nil:
+		case long:
 			refused = fmt.Errorf("more than %d bytes", maxLine)
 		case err != nil && err != io.EOF:
 			refused = err

@@ -24,12 +24,17 @@ import (
 
 const mostBytes = 4 << 20 // of a page, whatever a folder holds
 
-// write returns the report of a folder.
+// write returns the report of a folder. With THINKER_REPORT_OUT, a folder, it stays there under the test's name, to be looked at.
 func write(t *testing.T, dir string, o Options) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := Write(&b, dir, o); err != nil {
 		t.Fatal(err)
+	}
+	if out := os.Getenv("THINKER_REPORT_OUT"); out != "" {
+		if err := os.WriteFile(filepath.Join(out, strings.ReplaceAll(t.Name(), "/", "-")+".html"), b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if b.Len() > mostBytes {
 		t.Errorf("the page has %d bytes, more than %d", b.Len(), mostBytes)
@@ -151,15 +156,9 @@ func checkPage(t *testing.T, page string) []element {
 	return list
 }
 
-// TestReport writes the report of a run. With THINKER_REPORT_OUT it stays there, to be looked at.
 func TestReport(t *testing.T) {
 	dir := fake{60, 48, 4}.write(t)
 	page := write(t, dir, Options{})
-	if out := os.Getenv("THINKER_REPORT_OUT"); out != "" {
-		if err := os.WriteFile(out, []byte(page), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
 	list := checkPage(t, page)
 	ids, titles := map[string]bool{}, []string{}
 	for _, e := range list {
@@ -309,6 +308,11 @@ func TestPartial(t *testing.T) {
 			put(t, dir, "eval/step-30.json", `{"update":`)
 			put(t, dir, "images/0.png", "\x89PNG\r\n\x1a\nand no more")
 		}, []string{"metrics.jsonl: line 60 is left out", "completions.jsonl: line 96 is left out", "eval/step-30.json is left out", "Update 40"}, []string{"Update 60<"}},
+		{"empty files", func(t *testing.T, dir string) {
+			for _, name := range []string{"metrics.jsonl", "timing.jsonl", "completions.jsonl", "warnings.jsonl", "run.yaml"} {
+				put(t, dir, name, "")
+			}
+		}, []string{`id="examples"`}, []string{`id="missing"`, `id="groups"`}},
 		{"folders", func(t *testing.T, dir string) {
 			remove(t, dir, all...)
 			for _, name := range all {

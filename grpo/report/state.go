@@ -23,7 +23,7 @@ func (p *page) ending(m *manifest, updates int64) {
 	default:
 		p.State, p.Class = "saved", "none"
 	}
-	if m != nil && updates > m.Policy {
+	if m != nil && m.Policy >= 0 && updates > m.Policy {
 		p.Reason += fmt.Sprintf(" The newest checkpoint is of update %d: when the run goes on, it makes the %s after it again.", m.Policy, count(updates-m.Policy, "update"))
 	}
 }

@@ -146,6 +146,11 @@ func TestClip(t *testing.T) {
 
 // TestLines passes over lines that are too long, and says where the others begin.
 func TestLines(t *testing.T) {
+	for _, in := range []string{"", "\n", " \n\n"} {
+		if bad, _, why := lines(strings.NewReader(in), func(line []byte, _ int64) error { return fmt.Errorf("a line %q", line) }); bad != 0 {
+			t.Errorf("%q: %v", in, why)
+		}
+	}
 	in := "one\n\n" + strings.Repeat("x", maxLine+1) + "\ntwo\nbad\nlast"
 	var got []string
 	bad, first, why := lines(strings.NewReader(in), func(line []byte, at int64) error {
@@ -231,5 +236,18 @@ func TestSplit(t *testing.T) {
 		if r := split(in, 100); r.Think.Text != want[0] || r.Rest.Text != want[1] {
 			t.Errorf("%q: %q and %q", in, r.Think.Text, r.Rest.Text)
 		}
+	}
+}
+
+func TestInteresting(t *testing.T) {
+	samples := map[int][]*completion{}
+	for i, x := range []struct {
+		kind      string
+		advantage number
+	}{{"a", 0}, {"a", 1}, {"a", -1}, {"b", 0}, {"b", 2}, {"", number(math.NaN())}} {
+		samples[i] = []*completion{{Type: x.kind, Advantage: new(number)}, {Advantage: &x.advantage}}
+	}
+	if got, want := interesting([]int{0, 1, 2, 3, 4, 5}, samples), []int{1, 4, 2, 0, 3, 5}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
