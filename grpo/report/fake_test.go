@@ -167,6 +167,7 @@ func (f fake) evaluation(t testing.TB, rng *rand.Rand, dir string, step, update 
 	add(fmt.Sprintf("mean@%d", f.samples), sum/n, n)
 	add("extracted_ratio", extracted/n, n)
 	metrics["mean_length"], metrics["clipped_ratio"], metrics["rewards/masked"] = 55.2, 0.04, nil
+	metrics["rewards/failed"], metrics["rewards/digit/mean"] = 3, 0.5
 	text, err := json.MarshalIndent(map[string]any{"step": step, "update": update, "prompts": f.prompts, "k": f.samples, "temperature": 1, "seed": 7, "metrics": metrics, "ci": ci}, "", " ")
 	if err != nil {
 		t.Fatal(err)

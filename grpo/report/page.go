@@ -391,7 +391,7 @@ func value(name string, v float64) string {
 	case !finite(v):
 	case percent(name):
 		return minus(strconv.FormatFloat(100*v, 'f', 1, 64)) + "\u202f%"
-	case (base == "reward" || base == "rewards" || strings.HasPrefix(base, "mean@")) && math.Abs(v) < 100:
+	case (base == "reward" || strings.HasSuffix(name, "/mean") || strings.HasPrefix(base, "mean@")) && math.Abs(v) < 100:
 		return minus(strconv.FormatFloat(v, 'f', 3, 64))
 	}
 	return format(v)
@@ -401,7 +401,7 @@ func value(name string, v float64) string {
 func worth(name string) float64 {
 	base, _, _ := strings.Cut(name, "/")
 	switch {
-	case base == "loss" || base == "clipped_ratio" || base == "masked" || base == "failed":
+	case base == "loss" || base == "clipped_ratio" || name == "rewards/masked" || name == "rewards/failed":
 		return -1
 	case base == "reward" || base == "accuracy" || base == "extracted_ratio" || strings.HasPrefix(base, "pass@") || strings.HasPrefix(base, "mean@"):
 		return 1
@@ -473,7 +473,7 @@ func sortMetrics(names []string) {
 }
 
 var metricLabels = map[string]string{"reward": "Reward", "accuracy": "Accuracy", "extracted_ratio": "Answers extracted", "mean_length": "Mean length",
-	"clipped_ratio": "Cut at the length limit", "loss": "Loss"}
+	"clipped_ratio": "Cut at the length limit", "loss": "Loss", "rewards": "Reward function", "rewards/masked": "Samples without a score", "rewards/failed": "Rewards that failed"}
 
 func label(name string) string {
 	if l := metricLabels[name]; l != "" {
@@ -507,11 +507,9 @@ func (p *page) compare(list []*evaluation, total int) {
 			r := compareMetric(first, last, name, "All types")
 			r.Total = true
 			p.Types = slices.Insert(p.Types, 0, r)
-		case base == "rewards" && len(p.Metrics) < 60:
-			p.Metrics = append(p.Metrics, compareMetric(first, last, name, line(name, 80)))
-		case typed && len(p.ByType) < 200:
+		case typed && metricLabels[name] == "" && len(p.ByType) < 200:
 			p.ByType = append(p.ByType, compareMetric(first, last, name, label(base)+" · "+line(kind, 40)))
-		case !typed && len(p.Metrics) < 60:
+		case (!typed || metricLabels[name] != "") && len(p.Metrics) < 60:
 			p.Metrics = append(p.Metrics, compareMetric(first, last, name, label(name)))
 		}
 	}

@@ -183,7 +183,8 @@ func TestReport(t *testing.T) {
 	}
 	for _, s := range []string{"<h1>demo-grpo ", "finished", "reward mcq has not fired in 12 updates", "learning_rate: 1e-4", "<dt>Start</dt><dd>out/demo/sft/step-200/model</dd>", "<dd>out/demo/scenes/records.jsonl</dd>", "<dt>Seed</dt><dd>7</dd>",
 		"48 held-out prompts, 4 samples each", "7 min",
-		`aria-label="Chart of held-out reward: all types from `, "mean reward of 4 samples"} {
+		`aria-label="Chart of held-out reward: all types from `, "mean reward of 4 samples",
+		"Rewards that failed</th>", "Reward function · digit/mean</th>"} {
 		if !strings.Contains(page, s) {
 			t.Errorf("the page does not have %q", s)
 		}
