@@ -253,8 +253,8 @@ func (s *session) openData(ctx context.Context, want data.Want, files []string) 
 		s.status.print(report.String())
 	}
 	if s.rewards != nil && !s.rewards.Judged() && report.Types[reward.OpenEnded] > 0 {
-		return nil, nil, fmt.Errorf("%d records are open_ended, which nothing scores: set rewards.judge or rewards.reward_model, or leave them out by data.types and data.on_error=skip",
-			report.Types[reward.OpenEnded])
+		return nil, nil, fmt.Errorf("%s of type open_ended, which nothing scores: set rewards.judge or rewards.reward_model, or leave them out by data.types and data.on_error=skip",
+			count(report.Types[reward.OpenEnded], "record"))
 	}
 	return set, report, nil
 }
@@ -393,7 +393,7 @@ func (s *session) dryRun() *grpo.DryRun {
 	if w.DryRun == 0 {
 		return nil
 	}
-	d := &grpo.DryRun{Examples: w.DryRun, MaxRejected: w.DryRunMaxRejected, Warn: w.DryRunWarn, Wrap: s.rewards.Place.Wrap}
+	d := &grpo.DryRun{Examples: w.DryRun, MaxRejected: max(w.DryRunMaxRejected, 1e-9), Warn: w.DryRunWarn, Wrap: s.rewards.Place.Wrap}
 	if s.rewards.Place.Name == reward.Places()[0].Name {
 		d.Wrap = func(gold string) string { return prompt.Response("It is known.", gold) }
 	} else {

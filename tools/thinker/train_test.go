@@ -262,7 +262,7 @@ func TestBadRuns(t *testing.T) {
 		{"no response", without("answer"), nil, []string{"records.jsonl:2", "response"}, "sft"},
 		{"a question of the wrong type", set("question", 3), nil, []string{"records.jsonl:2", "question"}, "train sft eval"},
 		{"a question longer than the context", set("question", strings.Repeat("how many ", 3000)), nil, []string{"records.jsonl:2", "4096"}, "train sft eval"},
-		{"open questions without a judge", set("verifier_type", "open_ended"), nil, []string{"1 records are open_ended", "rewards.judge"}, "train eval"},
+		{"open questions without a judge", set("verifier_type", "open_ended"), nil, []string{"1 record of type open_ended", "rewards.judge"}, "train eval"},
 		{"an empty file", "empty", nil, []string{"records.jsonl", "no records"}, "train sft eval"},
 		{"no file", "missing", nil, []string{"records.jsonl", "no such file"}, "train sft eval"},
 		{"an unknown key", good[1], []string{"--set", "model.pth=x"}, []string{"model.pth", "did you mean model.path?"}, "train sft eval"},
