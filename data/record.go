@@ -1,6 +1,9 @@
 package data
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // A Record is an example of a data set: a question about pictures, with its gold answer, a response to imitate, or both.
 type Record struct {
@@ -24,6 +27,21 @@ type Record struct {
 
 	File string // where it stands
 	Line int    // from 1; of a JSON array, the line that the element begins in
+}
+
+// Text is what the record asks, in words: its question, or what the last message of its user says.
+func (r *Record) Text() string {
+	if r.Messages == nil {
+		return r.Question
+	}
+	var b strings.Builder
+	for _, p := range r.Messages[len(r.Messages)-1].Parts {
+		if p.Text != "" && b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(p.Text)
+	}
+	return b.String()
 }
 
 // A Message is one turn of a conversation. Pictures are parts, never text to search for.

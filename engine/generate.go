@@ -36,6 +36,9 @@ const sampleRowBytes = int(unsafe.Sizeof(binding.SampleRow{}))
 // Generate draws samples of prompts, which it takes from the sequence as it has room for them. Samples come in the order in which
 // they finish; see [InOrder]. The first error ends the sequence: one of a prompt is a [*PromptError], a cancelled context its cause.
 //
+// A nil prompt says that there is none for now: the sequence is asked again at the next pass. That is for prompts that are chosen by what
+// came of earlier ones. Where no sample is to come, a sequence waits for itself rather than to give nil.
+//
 // Batching is continuous: every pass feeds the running samples' last ids and, in the room left, stretches of prompts. The samples of
 // a prompt share one prefill, one encoding of its pictures and the full pages of its cache. None of this shows in the numbers: a
 // sample's ids and log-probs depend on its prompt, the weights and its random numbers alone.
@@ -293,6 +296,9 @@ func (g *generator) admit() (*activePrompt, error) {
 		}
 		if err != nil {
 			return nil, &PromptError{g.taken, err}
+		}
+		if p == nil {
+			return nil, nil
 		}
 		g.waiting = p
 	}

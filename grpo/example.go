@@ -11,6 +11,11 @@ type Example struct {
 	ID     string // of the example, for logs and errors
 	Prompt *engine.Prompt
 	Record any // what rewards need: the answer, the question, ...
+
+	// For logs, and for metrics by kind; all optional.
+	Kind     string // the verifier's type
+	Question string
+	Gold     string
 }
 
 // Prompts is a data set to learn from, or to be evaluated on. Example is called for one number at a time, and again in later epochs; it
@@ -42,11 +47,23 @@ type Demonstrations interface {
 	Demonstration(i int) (*Demonstration, error)
 }
 
-// A Reward scores the samples of one example: one number a sample, NaN for one that it cannot score (a judge that is down). A sample
-// whose rewards are all NaN is masked: it teaches nothing, is left out of its group's mean, and is counted. So are those of an example
-// whose Score fails or panics. Weighted rewards add up.
+// A Reward scores the samples of one example: one number a sample, NaN for one that it cannot score (a judge that is down, an example
+// that is not for it). A sample whose rewards are all NaN is masked: it teaches nothing, is left out of its group's mean, and is counted.
+// So are those of an example whose reward fails, panics or takes too long ([Judging]). Weighted rewards add up.
+//
+// One of Score and Judge is set. They are called by several goroutines at once while the policy decodes, each for another example, so they
+// cannot use the policy themselves; a reward's numbers may depend on the example and its samples alone. The samples are not to be changed.
 type Reward struct {
 	Name   string
 	Weight float64
 	Score  func(ctx context.Context, e *Example, samples []*engine.Sample) ([]float64, error)
+	Judge  func(ctx context.Context, e *Example, samples []*engine.Sample) ([]Verdict, error)
+}
+
+// A Verdict is a score with what it was given for. A reward that an example is not for gives NaN without a reason.
+type Verdict struct {
+	Score  float64 // NaN: none
+	Answer string  // the answer in the sample's text
+	Found  bool    // there is an answer
+	Reason string  // the rule that decided
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
+	"github.com/thinker-vl/thinker/data"
 	"github.com/thinker-vl/thinker/engine"
 	"github.com/thinker-vl/thinker/grpo/metrics"
 	"github.com/thinker-vl/thinker/grpo/run"
@@ -30,11 +31,14 @@ type Keeping struct {
 type State struct {
 	Step    int64        `json:"step"`   // rollouts made; of SFT: updates
 	Update  int64        `json:"update"` // optimizer steps, skipped ones included
-	Cursor  Cursor       `json:"cursor"`
+	Cursor  data.Cursor  `json:"cursor"`
 	KL      KLController `json:"kl"`
 	Tokens  int64        `json:"tokens"`   // of prompts and completions, so far
 	Skipped int64        `json:"skipped"`  // updates whose gradient was not finite
 	InARow  int          `json:"in_a_row"` // of them, the last ones
+	Ended   string       `json:"ended"`    // why the run ended before its last rollout; "": it did not
+	Early   EarlyState   `json:"early"`
+	Watch   WatchState   `json:"watch"`
 }
 
 // A journal is a run's folder: checkpoints, metrics and completions.

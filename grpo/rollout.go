@@ -1,8 +1,6 @@
 package grpo
 
 import (
-	"context"
-	"fmt"
 	"math"
 
 	"github.com/thinker-vl/thinker/engine"
@@ -11,157 +9,143 @@ import (
 
 // A rollout is the samples of some examples with their rewards.
 type rollout struct {
-	examples []*Example
-	samples  [][]*engine.Sample // by example
-	parts    [][][]float64      // by example, reward, sample; NaN: none
-	rewards  [][]float64        // by example, sample: the weighted sum; NaN: masked
-	failures []error            // of rewards, the first few
-	failed   int
+	groups  []*group // that are learned from, in the order of the data
+	rewards []Reward
+
+	// With an overlong penalty, by group, sample.
+	penalty [][]float64
 }
 
-// roll draws samples of the examples and scores them.
-func roll(ctx context.Context, e *engine.Engine, examples []*Example, s engine.Sampling, rewards []Reward) (*rollout, error) {
-	r := &rollout{examples: examples}
-	prompts := make([]*engine.Prompt, len(examples))
-	for i, x := range examples {
-		prompts[i] = x.Prompt
-		r.samples = append(r.samples, make([]*engine.Sample, s.N))
+// reward is what a sample's advantage is computed from: the task's reward with the penalty. NaN: masked.
+func (r *rollout) reward(i, j int) float64 {
+	if r.penalty == nil {
+		return r.groups[i].task[j]
 	}
-	for x, err := range e.Generate(ctx, engine.Prompts(prompts...), s) {
-		if err != nil {
-			return nil, err
-		}
-		r.samples[x.Prompt][x.Sample] = x
-	}
-	for i, x := range examples {
-		total := make([]float64, s.N)
-		for j := range total {
-			total[j] = math.NaN()
-		}
-		var parts [][]float64
-		for _, w := range rewards {
-			scores, err := score(ctx, &w, x, r.samples[i])
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			if err != nil {
-				r.fail(fmt.Errorf("reward %s of %s: %w", w.Name, x.ID, err), len(scores))
-			}
-			for j, v := range scores {
-				if math.IsNaN(v) {
-					continue
-				}
-				if math.IsNaN(total[j]) {
-					total[j] = 0
-				}
-				total[j] += w.Weight * v
-			}
-			parts = append(parts, scores)
-		}
-		r.parts, r.rewards = append(r.parts, parts), append(r.rewards, total)
-	}
-	return r, nil
+	return r.groups[i].task[j] + r.penalty[i][j]
 }
 
-// score calls a reward. What fails in it is an error, and gives NaN for every sample.
-func score(ctx context.Context, w *Reward, x *Example, samples []*engine.Sample) (scores []float64, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+// equal reports whether the task's rewards are all the same number, so that the group teaches nothing. One reward alone is, too.
+func (g *group) equal() bool {
+	first := math.NaN()
+	for _, v := range g.task {
+		if math.IsNaN(v) {
+			continue
 		}
-		if err == nil && len(scores) != len(samples) {
-			err = fmt.Errorf("%d scores for %d samples", len(scores), len(samples))
+		if math.IsNaN(first) {
+			first = v
 		}
-		for i, v := range scores {
-			if err == nil && math.IsInf(v, 0) {
-				err = fmt.Errorf("the score of sample %d is %v", i, v)
-			}
+		if v != first {
+			return false
 		}
-		if err != nil {
-			scores = make([]float64, len(samples))
-			for i := range scores {
-				scores[i] = math.NaN()
-			}
-		}
-	}()
-	return w.Score(ctx, x, samples)
-}
-
-func (r *rollout) fail(err error, samples int) {
-	r.failed += samples
-	if len(r.failures) < 10 {
-		r.failures = append(r.failures, err)
 	}
+	return true
 }
 
-// metrics are those of the rollout, by TRL's names (section 7 of the dialects' reference).
-func (r *rollout) metrics(rewards []Reward) map[string]float64 {
+// rewarded counts the samples that are not masked.
+func (g *group) rewarded() (n int) {
+	for _, v := range g.task {
+		if !math.IsNaN(v) {
+			n++
+		}
+	}
+	return n
+}
+
+// metrics are those of the rollout, by TRL's names (section 7 of the dialects' reference). Rewards are the task's.
+func (r *rollout) metrics() map[string]float64 {
 	m := map[string]float64{}
 	var length, terminated, all gauge
-	clipped, masked, zero, lone := 0, 0, 0, 0
-	for i, group := range r.samples {
-		equal, count := true, 0
-		first := math.NaN()
-		for j, s := range group {
+	clipped, masked, zero, lone, failed, abandoned, judged, found := 0, 0, 0, 0, 0, 0, 0, 0
+	for _, g := range r.groups {
+		for j, s := range g.samples {
 			length.add(float64(len(s.IDs)))
 			if s.FinishReason == engine.FinishLength {
 				clipped++
 			} else {
 				terminated.add(float64(len(s.IDs)))
 			}
-			v := r.rewards[i][j]
-			all.add(v)
-			if math.IsNaN(v) {
-				masked++
-				continue
+			all.add(g.task[j])
+			if g.judged[j] {
+				judged++
+				if g.verdicts[j].Found {
+					found++
+				}
 			}
-			if count++; count == 1 {
-				first = v
-			}
-			equal = equal && v == first
 		}
-		if equal {
-			zero += len(group)
+		masked += len(g.samples) - g.rewarded()
+		failed += g.failed
+		abandoned += g.abandoned
+		if g.equal() {
+			zero += len(g.samples)
 		}
-		if count == 1 {
+		if g.rewarded() == 1 {
 			lone++
 		}
 	}
 	length.put(m, "completions/mean_length", "completions/min_length", "completions/max_length")
 	terminated.put(m, "completions/mean_terminated_length", "completions/min_terminated_length", "completions/max_terminated_length")
 	m["completions/clipped_ratio"] = float64(clipped) / float64(length.n)
-	for k, w := range rewards {
-		var g gauge
-		for i := range r.parts {
-			for _, v := range r.parts[i][k] {
-				g.add(v)
+	if judged > 0 {
+		m["completions/extracted_ratio"] = float64(found) / float64(judged)
+	}
+	for k, w := range r.rewards {
+		var x gauge
+		fired := 0
+		for _, g := range r.groups {
+			for _, v := range g.parts[k] {
+				x.add(v)
+				if v > 0 {
+					fired++
+				}
 			}
 		}
-		m["rewards/"+w.Name+"/mean"], m["rewards/"+w.Name+"/std"] = g.mean(), g.std()
+		m["rewards/"+w.Name+"/mean"], m["rewards/"+w.Name+"/std"] = x.mean(), x.std()
+		m["rewards/"+w.Name+"/fired"] = float64(fired) / float64(x.n)
 	}
 	m["reward"], m["reward_std"] = all.mean(), all.std()
 	m["frac_reward_zero_std"] = float64(zero) / float64(length.n)
-	m["rewards/masked"], m["rewards/failed"], m["rewards/lone_groups"] = float64(masked), float64(r.failed), float64(lone)
+	m["rewards/masked"], m["rewards/failed"], m["rewards/lone_groups"] = float64(masked), float64(failed), float64(lone)
+	m["rewards/abandoned_calls"] = float64(abandoned)
 	return m
 }
 
 // completions are the rollout's samples for the log.
-func (r *rollout) completions(rewards []Reward, advantages [][]float64) []metrics.Completion {
+func (r *rollout) completions(advantages [][]float64) []metrics.Completion {
 	var cs []metrics.Completion
-	for i, group := range r.samples {
-		for j, s := range group {
-			c := metrics.Completion{Prompt: i, ID: r.examples[i].ID, Sample: j, Text: s.Text, Rewards: map[string]float64{}, Length: len(s.IDs), FinishReason: string(s.FinishReason)}
-			for k, w := range rewards {
-				c.Rewards[w.Name] = r.parts[i][k][j]
+	for i, g := range r.groups {
+		for j, s := range g.samples {
+			c := metrics.Completion{Prompt: g.position, ID: g.example.ID, Type: g.example.Kind, Sample: j, Text: s.Text, Rewards: map[string]float64{},
+				Length: len(s.IDs), FinishReason: string(s.FinishReason), Judged: g.judged[j], Why: g.verdicts[j].Reason}
+			for k, w := range r.rewards {
+				c.Rewards[w.Name] = g.parts[k][j]
+			}
+			if r.penalty != nil {
+				c.Rewards[overlongName] = r.penalty[i][j]
 			}
 			c.Advantage = math.NaN()
-			if !math.IsNaN(r.rewards[i][j]) {
+			if !math.IsNaN(g.task[j]) {
 				c.Advantage = advantages[i][j]
+			}
+			if v := &g.verdicts[j]; v.Found {
+				c.Extracted = &v.Answer
+			}
+			if j == 0 {
+				c.Question, c.Gold, c.Images = g.example.Question, g.example.Gold, imagePaths(g.example.Prompt)
 			}
 			cs = append(cs, c)
 		}
 	}
 	return cs
+}
+
+// imagePaths are the paths of a prompt's pictures, as far as they were loaded from files.
+func imagePaths(p *engine.Prompt) (paths []string) {
+	for _, m := range p.Images {
+		if m.Path != "" {
+			paths = append(paths, m.Path)
+		}
+	}
+	return paths
 }
 
 // A gauge sums numbers up, NaN left out.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/thinker-vl/thinker/data"
 	"github.com/thinker-vl/thinker/engine"
 )
 
@@ -83,13 +84,16 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	updates := c.updates(r.Data.Len())
-	order := order{n: r.Data.Len(), seed: c.Seed, shuffle: !c.InOrder}
+	order := data.NewOrder(r.Data.Len(), c.Seed, !c.InOrder)
+	if err := order.Check(j.State.Cursor); err != nil {
+		return err
+	}
 	started, begun := time.Now(), j.State.Update
 	for j.State.Step < updates {
 		clock := time.Now()
 		cursor := j.State.Cursor
 		var batch []Episode
-		for _, i := range order.take(&cursor, c.Sequences) {
+		for _, i := range order.Take(&cursor, c.Sequences) {
 			d, err := r.Data.Demonstration(i)
 			if err != nil {
 				return fmt.Errorf("grpo: demonstration %d: %w", i, err)
@@ -112,7 +116,7 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 			return err
 		}
 		m := map[string]float64{"loss": u.Loss, "grad_norm": u.GradNorm, "learning_rate": u.LearningRate, "num_tokens": float64(j.State.Tokens),
-			"epoch": float64(cursor.Epoch) + float64(cursor.Next)/float64(order.n), "skipped_updates": float64(j.State.Skipped)}
+			"epoch": float64(cursor.Epoch) + float64(cursor.Next)/float64(order.Len()), "skipped_updates": float64(j.State.Skipped)}
 		if u.Entropy != nil {
 			m["entropy"] = *u.Entropy
 		}

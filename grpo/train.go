@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/thinker-vl/thinker/data"
 	"github.com/thinker-vl/thinker/engine"
 )
 
@@ -20,6 +23,7 @@ type Config struct {
 	InOrder         bool // the data in its own order, not shuffled
 	Rollouts        int  // rollouts in all; 0: as many as Epochs need
 	Epochs          int  // passes over the data where Rollouts is 0; 0: one
+	DropLast        bool // where Rollouts is 0: no last rollout that reaches beyond the last epoch's end
 	Prompts         int  // of a rollout
 	Group           int  // samples of a prompt (num_generations)
 	UpdateSequences int  // sequences of an optimizer step, a multiple of Group; 0: the whole rollout
@@ -29,9 +33,15 @@ type Config struct {
 	// Group.
 	Sampling engine.Sampling
 
+	Overlong Overlong        // penalty for long completions
+	Dynamic  DynamicSampling // groups that teach nothing are replaced
+
 	MaxSkipped int // updates in a row whose gradient is not finite that end the run; 0: 5
 
 	Evaluation Evaluation
+	Early      EarlyStop
+
+	Judging `json:"-"`
 }
 
 // An Evaluation is rollouts over held-out prompts that nothing is learned from.
@@ -41,6 +51,7 @@ type Evaluation struct {
 	N           int     // samples a prompt; 0: one
 	Temperature float64 // 0: greedy
 	MaxTokens   int     // 0: those of the training
+	Pass        float64 // least reward of a sample that passes; 0: 0.5
 }
 
 // A Run is a GRPO training run.
@@ -56,6 +67,9 @@ type Run struct {
 	Prompts Prompts
 	Held    Prompts // for Evaluation; nil: none
 	Rewards []Reward
+
+	// DryRun, when set, has the rewards judge gold answers before the run's first step.
+	DryRun *DryRun
 
 	// Progress, when set, is called after every update.
 	Progress func(Progress)
@@ -88,6 +102,8 @@ func (c *Config) check(data int) error {
 		return bad("Rollouts", c.Rollouts, "0 (by epochs) or more")
 	case c.Epochs < 0:
 		return bad("Epochs", c.Epochs, "0 (one) or more")
+	case c.DropLast && c.Rollouts == 0 && c.Prompts > 0 && c.rollouts(data) == 0:
+		return bad("Prompts", c.Prompts, fmt.Sprintf("at most the %d examples that there are: with DropLast there is no rollout of fewer", data*max(c.Epochs, 1)))
 	case c.Prompts < 1:
 		return bad("Prompts", c.Prompts, "1 or more prompts a rollout")
 	case c.Group < 2 && !c.lone():
@@ -101,6 +117,11 @@ func (c *Config) check(data int) error {
 	case c.Evaluation.Every < 0 || c.Evaluation.N < 0 || !(c.Evaluation.Temperature >= 0):
 		return bad("Evaluation", c.Evaluation, "no negative numbers")
 	}
+	for _, err := range []error{c.Dynamic.check(c.Group), c.Overlong.check(c.most()), c.Early.check(), c.Judging.check()} {
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -109,7 +130,18 @@ func (c *Config) rollouts(data int) int64 {
 	if c.Rollouts > 0 {
 		return int64(c.Rollouts)
 	}
-	return int64((data*max(c.Epochs, 1) + c.Prompts - 1) / c.Prompts)
+	examples := data * max(c.Epochs, 1)
+	if c.DropLast {
+		return int64(examples / c.Prompts)
+	}
+	return int64((examples + c.Prompts - 1) / c.Prompts)
+}
+
+// Schedule is how many rollouts and optimizer steps a run over so many examples makes. OpenRLHF, whose trainer the paper's authors adapted,
+// plans its learning rate over one more: it counts the samples of the last, partial rollout, which it does not make.
+func (c *Config) Schedule(data int) (rollouts, updates int64) {
+	n := c.rollouts(data)
+	return n, n * c.updatesOf()
 }
 
 // updatesOf is how many optimizer steps a rollout gives.
@@ -134,11 +166,7 @@ func (c *Config) sampling(rollout int64) engine.Sampling {
 
 // plan computes the memory of the run's largest micro-batch, from some of its prompts, and refuses what the machine cannot hold.
 func (r *Run) plan() (engine.TrainPlan, error) {
-	s := r.Config.sampling(0)
-	if s.MaxTokens == 0 {
-		s.MaxTokens = engine.DefaultMaxTokens
-	}
-	shape := engine.FamilyShape{CompletionTokens: s.MaxTokens, Completions: s.N}
+	shape := engine.FamilyShape{CompletionTokens: r.Config.most(), Completions: r.Config.Group}
 	err := look(r.Prompts.Len(), func(i int) error {
 		x, err := r.Prompts.Example(i)
 		if err != nil {
@@ -154,8 +182,10 @@ func (r *Run) plan() (engine.TrainPlan, error) {
 }
 
 // look calls f for some numbers below n, evenly spread: how large the data is, is planned from these.
-func look(n int, f func(i int) error) error {
-	const looks = 64
+func look(n int, f func(i int) error) error { return spread(n, 64, f) }
+
+// spread calls f for so many numbers below n, or all, evenly spread.
+func spread(n, looks int, f func(i int) error) error {
 	for k := range min(n, looks) {
 		if err := f(k * n / min(n, looks)); err != nil {
 			return err
@@ -168,7 +198,8 @@ func look(n int, f func(i int) error) error {
 type trainer struct {
 	*Run
 	*journal
-	order    order
+	panel    *panel
+	order    *data.Order
 	rollouts int64
 	started  time.Time
 	begun    int64 // updates when it started
@@ -176,16 +207,21 @@ type trainer struct {
 
 // Train runs to the end, from the newest checkpoint of the run's folder if it has one. When stop is cancelled it finishes the rollout under
 // way, saves, and returns [ErrStopped]; when ctx is, it ends at once. A run that was killed anywhere and is run again ends in the same
-// bytes: weights, optimizer state and metrics.jsonl.
+// bytes: weights, optimizer state and metrics.jsonl. A run that ended early ([EarlyStop]) is finished.
 func (r *Run) Train(ctx, stop context.Context) (err error) {
 	if err := r.Config.check(r.Prompts.Len()); err != nil {
 		return err
 	}
-	switch {
-	case len(r.Rewards) == 0:
-		return errors.New("grpo: no rewards")
+	if err := checkRewards(r.Rewards); err != nil {
+		return err
+	}
+	switch early := r.Config.Early; {
 	case r.Config.Beta > 0 && r.Reference == nil:
 		return fmt.Errorf("grpo: beta is %v, and there is no reference policy", r.Config.Beta)
+	case early.evaluated() && r.Held == nil:
+		return &SettingsError{Key: "Early.Metric", Err: fmt.Errorf("%s: there are no held-out prompts to evaluate on", early.Metric)}
+	case r.Config.Overlong.Buffer > 0 && slices.ContainsFunc(r.Rewards, func(w Reward) bool { return w.Name == overlongName }):
+		return fmt.Errorf("grpo: reward %s: the name is taken by the penalty for long completions", overlongName)
 	}
 	if r.Keeping.Log == nil {
 		r.Keeping.Log = slog.Default()
@@ -201,24 +237,30 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
-	t := &trainer{Run: r, journal: j, rollouts: r.Config.rollouts(r.Prompts.Len()), started: time.Now(), begun: j.State.Update,
-		order: order{n: r.Prompts.Len(), seed: r.Config.Seed, shuffle: !r.Config.InOrder}}
-	if ev := r.Config.Evaluation; ev.AtStart && r.Held != nil && t.log.LastStep() < 0 {
-		m, err := t.evaluate(ctx, 0)
-		if err != nil {
-			return err
-		}
-		if err := t.log.Step(0, m, nil); err != nil {
+	t := &trainer{Run: r, journal: j, panel: newPanel(r.Rewards, r.Config.Judging), rollouts: r.Config.rollouts(r.Prompts.Len()), started: time.Now(), begun: j.State.Update,
+		order: data.NewOrder(r.Prompts.Len(), r.Config.Seed, !r.Config.InOrder)}
+	if err := t.order.Check(j.State.Cursor); err != nil {
+		return err
+	}
+	if t.State.Ended != "" {
+		t.keeping.Log.Info("grpo: the run is finished: it ended early", "reason", t.State.Ended, "rollout", t.State.Step)
+		return nil
+	}
+	if t.log.LastStep() < 0 {
+		if err := t.before(ctx); err != nil {
 			return err
 		}
 	}
-	for t.State.Step < t.rollouts {
+	if t.State.Ended != "" { // by the evaluation before the first step
+		return t.save(ctx, nil)
+	}
+	for t.State.Step < t.rollouts && t.State.Ended == "" {
 		score, err := t.rollout(ctx)
 		if err != nil {
 			return err
 		}
 		stopped := stop.Err() != nil
-		last := t.State.Step == t.rollouts
+		last := t.State.Step == t.rollouts || t.State.Ended != ""
 		if every := int64(r.Keeping.Every); stopped || last || every > 0 && t.State.Step%every == 0 {
 			if err := t.save(ctx, score); err != nil {
 				return err
@@ -231,85 +273,79 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 	return nil
 }
 
+// before does what comes before the first step.
+func (t *trainer) before(ctx context.Context) error {
+	if t.DryRun != nil {
+		if err := t.dryRun(ctx); err != nil {
+			return err
+		}
+	}
+	if !t.Config.Evaluation.AtStart || t.Held == nil {
+		return nil
+	}
+	clock := time.Now()
+	m, err := t.evaluate(ctx, 0)
+	if err != nil {
+		return err
+	}
+	t.stopEarly(m, true)
+	return t.log.Step(0, m, map[string]float64{"time/evaluate": time.Since(clock).Seconds()})
+}
+
 // rollout samples, scores and learns once. It returns the evaluation's reward where there was one.
 func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 	c := &t.Config
 	clock := time.Now()
-	cursor := t.State.Cursor
-	var examples []*Example
-	for _, i := range t.order.take(&cursor, c.Prompts) {
-		x, err := t.Prompts.Example(i)
-		if err != nil {
-			return nil, fmt.Errorf("grpo: example %d: %w", i, err)
-		}
-		examples = append(examples, x)
+	drawn := t.State.Cursor
+	in := &intake{prompts: t.Prompts, take: func() int { return t.order.Take(&drawn, 1)[0] }, want: c.Prompts, limit: c.limitOf(),
+		ahead: c.Dynamic.Ahead, dynamic: c.Dynamic.MaxOversampling > 0, masked: c.MaskTruncatedCompletions}
+	d := drawing{policy: t.Policy, sampling: c.sampling(t.State.Step), panel: t.panel, source: in}
+	if err := d.run(ctx); err != nil {
+		return nil, err
 	}
-	rolled, err := roll(ctx, t.Policy, examples, c.sampling(t.State.Step), t.Rewards)
+	for _, err := range in.failures() {
+		t.keeping.Log.Warn("grpo: a reward failed; its samples are masked", "error", err)
+	}
+	batch, filled, err := in.groups()
 	if err != nil {
 		return nil, err
 	}
-	for _, err := range rolled.failures {
-		t.keeping.Log.Warn("grpo: a reward failed; its samples are masked", "error", err)
+	if filled > 0 && in.dynamic {
+		t.keeping.Log.Warn("grpo: too few groups with different rewards; others fill the batch", "rollout", t.State.Step+1, "drawn", in.cut, "filled", filled)
 	}
-	sampled := time.Since(clock)
+	cursor := t.State.Cursor
+	t.order.Take(&cursor, in.cut)
+	rolled := &rollout{groups: batch, rewards: t.Rewards}
+	common := rolled.metrics()
+	in.metrics(common)
+	c.Overlong.penalize(rolled, c.most(), common)
+	common["epoch"] = float64(cursor.Epoch) + float64(cursor.Next)/float64(t.order.Len())
+	timing := map[string]float64{"time/rollout": time.Since(clock).Seconds(), "time/reward": d.waited.Seconds()}
 
 	clock = time.Now()
 	groups, advantages, err := t.episodes(ctx, rolled)
 	if err != nil {
 		return nil, err
 	}
-	s := c.Settings
-	s.Beta = t.State.KL.Coef
-	common := rolled.metrics(t.Rewards)
-	common["epoch"] = float64(cursor.Epoch) + float64(cursor.Next)/float64(t.order.n)
-	size := c.UpdateSequences / c.Group
-	if size == 0 {
-		size = len(groups)
-	}
-	total := int(c.updatesOf() * t.rollouts)
-	var kl *float64
-	var lines []map[string]float64
-	first := t.State.Update
-	for range max(c.Iterations, 1) {
-		for at := 0; at < len(groups); at += size {
-			var batch []Episode
-			for _, g := range groups[at:min(at+size, len(groups))] {
-				batch = append(batch, g...)
-			}
-			u, err := s.Update(ctx, Policy{t.Trainer, t.Math}, batch, s.LearningRateAt(int(t.State.Update), total))
-			if err != nil {
-				return nil, err
-			}
-			t.State.Update++
-			for i := range batch {
-				t.State.Tokens += int64(len(batch[i].Prompt.IDs) + len(batch[i].IDs))
-			}
-			if u.NonFinite == nil {
-				t.State.InARow = 0
-			} else if err := t.skip(&s, batch, u.NonFinite, c.MaxSkipped); err != nil {
-				return nil, err
-			}
-			kl = u.KL
-			m := t.updateMetrics(u, &s)
-			for k, v := range common {
-				m[k] = v
-			}
-			lines = append(lines, m)
-			if t.Progress != nil {
-				done := t.State.Update - t.begun
-				left := time.Duration(float64(time.Since(t.started)) / float64(done) * float64(int64(total)-t.State.Update))
-				t.Progress(Progress{t.State.Step + 1, t.rollouts, t.State.Update, int64(total), m, left})
-			}
-		}
+	first, tokens := t.State.Update, t.State.Tokens
+	lines, kl, err := t.learn(ctx, groups, common)
+	if err != nil {
+		return nil, err
 	}
 	if kl != nil {
 		t.State.KL.Update(*kl, c.Prompts*c.Group)
 	}
 	t.State.Cursor = cursor
 	t.State.Step++
+	timing["time/learn"] = time.Since(clock).Seconds()
+	tokens = (t.State.Tokens - tokens) / int64(max(c.Iterations, 1))
+	timing["perf/tokens_per_second"] = float64(tokens) / (timing["time/rollout"] + timing["time/learn"])
 
+	t.stopEarly(common, false)
+	last := t.State.Step == t.rollouts || t.State.Ended != ""
 	var score *float64
-	if ev := c.Evaluation; t.Held != nil && (t.State.Step == t.rollouts || ev.Every > 0 && t.State.Step%int64(ev.Every) == 0) {
+	if ev := c.Evaluation; t.Held != nil && (last || ev.Every > 0 && t.State.Step%int64(ev.Every) == 0) {
+		clock := time.Now()
 		m, err := t.evaluate(ctx, t.State.Step)
 		if err != nil {
 			return nil, err
@@ -320,24 +356,71 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 		if v, ok := m["eval_reward"]; ok && !math.IsNaN(v) {
 			score = &v
 		}
+		t.stopEarly(m, true)
+		timing["time/evaluate"] = time.Since(clock).Seconds()
 	}
-	timing := map[string]float64{"time/rollout": sampled.Seconds(), "time/learn": time.Since(clock).Seconds()}
 	for i, m := range lines {
 		if err := t.log.Step(first+1+int64(i), m, timing); err != nil {
 			return nil, err
 		}
 	}
-	return score, t.log.Completions(t.State.Update, rolled.completions(t.Rewards, advantages))
+	if err := t.watch(in.all[:in.cut], common, last); err != nil {
+		return nil, err
+	}
+	return score, t.log.Completions(t.State.Update, rolled.completions(advantages))
+}
+
+// learn makes a rollout's updates. It returns their metrics and the last one's KL.
+func (t *trainer) learn(ctx context.Context, groups [][]Episode, common map[string]float64) (lines []map[string]float64, kl *float64, err error) {
+	c := &t.Config
+	s := c.Settings
+	s.Beta = t.State.KL.Coef
+	size := c.UpdateSequences / c.Group
+	if size == 0 {
+		size = len(groups)
+	}
+	total := int(c.updatesOf() * t.rollouts)
+	for range max(c.Iterations, 1) {
+		for at := 0; at < len(groups); at += size {
+			var batch []Episode
+			for _, g := range groups[at:min(at+size, len(groups))] {
+				batch = append(batch, g...)
+			}
+			u, err := s.Update(ctx, Policy{t.Trainer, t.Math}, batch, s.LearningRateAt(int(t.State.Update), total))
+			if err != nil {
+				return nil, nil, err
+			}
+			t.State.Update++
+			for i := range batch {
+				t.State.Tokens += int64(len(batch[i].Prompt.IDs) + len(batch[i].IDs))
+			}
+			if u.NonFinite == nil {
+				t.State.InARow = 0
+			} else if err := t.skip(&s, batch, u.NonFinite, c.MaxSkipped); err != nil {
+				return nil, nil, err
+			}
+			kl = u.KL
+			m := t.updateMetrics(u, &s)
+			maps.Copy(m, common)
+			lines = append(lines, m)
+			if t.Progress != nil {
+				done := t.State.Update - t.begun
+				left := time.Duration(float64(time.Since(t.started)) / float64(done) * float64(int64(total)-t.State.Update))
+				t.Progress(Progress{t.State.Step + 1, t.rollouts, t.State.Update, int64(total), m, left})
+			}
+		}
+	}
+	return lines, kl, nil
 }
 
 // episodes gives the samples of a rollout their advantages and the reference's log-probs, group by group.
 func (t *trainer) episodes(ctx context.Context, r *rollout) (groups [][]Episode, advantages [][]float64, err error) {
 	var samples []Sample
 	var completions []engine.Sequence
-	for i := range r.samples {
-		for j, s := range r.samples[i] {
-			samples = append(samples, Sample{Reward: r.rewards[i][j], Group: fmt.Sprint(i)})
-			completions = append(completions, engine.Sequence{Prompt: r.examples[i].Prompt, IDs: s.IDs})
+	for i, g := range r.groups {
+		for j, s := range g.samples {
+			samples = append(samples, Sample{Reward: r.reward(i, j), Group: fmt.Sprint(i)})
+			completions = append(completions, engine.Sequence{Prompt: g.example.Prompt, IDs: s.IDs})
 		}
 	}
 	a, err := t.Config.Advantages(t.Math, samples)
@@ -356,12 +439,12 @@ func (t *trainer) episodes(ctx context.Context, r *rollout) (groups [][]Episode,
 		}
 	}
 	k := 0
-	for i := range r.samples {
+	for _, g := range r.groups {
 		var group []Episode
 		var values []float64
-		for _, s := range r.samples[i] {
+		for _, s := range g.samples {
 			v := a.Values[k]
-			group = append(group, Episode{Sample: Sample{Advantage: &v}, Prompt: r.examples[i].Prompt, IDs: s.IDs, OldLogProbs: s.LogProbs,
+			group = append(group, Episode{Sample: Sample{Advantage: &v}, Prompt: g.example.Prompt, IDs: s.IDs, OldLogProbs: s.LogProbs,
 				RefLogProbs: reference[k], Truncated: s.FinishReason == engine.FinishLength})
 			values = append(values, v)
 			k++
@@ -389,32 +472,33 @@ func (t *trainer) updateMetrics(u *Update, s *Settings) map[string]float64 {
 	return m
 }
 
-// evaluate samples the held-out prompts and scores them; its random numbers are of their own kind.
+// evaluate samples the held-out prompts and scores them; its random numbers are of their own kind. The outcomes go into the run's folder.
 func (t *trainer) evaluate(ctx context.Context, step int64) (map[string]float64, error) {
 	ev := t.Config.Evaluation
-	var examples []*Example
-	for i := range t.Held.Len() {
-		x, err := t.Held.Example(i)
-		if err != nil {
-			return nil, fmt.Errorf("grpo: held-out example %d: %w", i, err)
-		}
-		examples = append(examples, x)
-	}
 	s := t.Config.sampling(step)
 	s.N, s.Temperature, s.Seed = max(ev.N, 1), ev.Temperature, t.Config.Seed^evaluationSeed
 	if ev.MaxTokens > 0 {
 		s.MaxTokens = ev.MaxTokens
 	}
-	r, err := roll(ctx, t.Policy, examples, s, t.Rewards)
+	v, err := evaluate(ctx, t.Policy, t.Held, t.panel, EvaluationConfig{Sampling: s, Pass: ev.Pass})
 	if err != nil {
 		return nil, err
 	}
+	for _, err := range v.Failures {
+		t.keeping.Log.Warn("grpo: a reward failed; its samples are left out of the evaluation", "error", err)
+	}
+	v.Update = t.State.Update
+	if err := v.WriteFiles(filepath.Join(t.keeping.Dir, evaluationFolder), step); err != nil {
+		return nil, err
+	}
 	m := map[string]float64{}
-	for k, v := range r.metrics(t.Rewards) {
-		m["eval_"+k] = v
+	for k, x := range v.Metrics() {
+		m["eval_"+k] = x
 	}
 	return m, nil
 }
+
+const evaluationFolder = "eval"
 
 // evaluationSeed tells the random numbers of evaluations from those of rollouts.
 const evaluationSeed = 0x6576616c75617465

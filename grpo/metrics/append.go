@@ -124,10 +124,14 @@ func lineStep(line []byte) (int64, error) {
 		return 0, errors.New("it is cut short")
 	}
 	var v struct {
-		Step *int64 `json:"step"`
+		Step   *int64 `json:"step"`
+		Update *int64 `json:"update"` // of warnings
 	}
 	if err := json.Unmarshal(line, &v); err != nil {
 		return 0, err
+	}
+	if v.Step == nil {
+		v.Step = v.Update
 	}
 	if v.Step == nil || *v.Step < 0 {
 		return 0, errors.New("it has no step")

@@ -5,7 +5,9 @@
 //
 //	metrics.jsonl      one object a step: "step", then the metrics by name
 //	timing.jsonl       the same for what the clock decides: "step", "time" (Unix seconds), then by name
-//	completions.jsonl  one object a sample: step, prompt, sample, text, rewards, advantage, length, finish_reason
+//	completions.jsonl  one object a sample: step, prompt, sample, id, type, question, gt, images, text, rewards, advantage, length,
+//	                   finish_reason, extracted, why; what is not known is left out
+//	warnings.jsonl     one object a warning: update, text
 //	tensorboard/       event files, one a process, with the metrics of both
 //
 // A run that was killed and resumed ends with the same bytes in metrics.jsonl

@@ -18,10 +18,18 @@ import (
 
 // A Completion is one sample of a step.
 type Completion struct {
-	Prompt int    // index of the prompt in the step
+	Prompt int    // number of the prompt in the step
 	ID     string // of the example, "" for none
+	Type   string // of the example's verifier, "" for none
 	Sample int    // index in the prompt's group
 	Text   string
+	// Extracted is the answer in Text, nil if there is none; it is written if Judged is set.
+	Extracted *string
+	Judged    bool
+	Why       string // the verifier's reason, "" for none
+	// Question, Gold and Images (paths) are the example's, "" and nil for none; a trainer gives them with the first sample of a group.
+	Question, Gold string
+	Images         []string
 	// Rewards are by name, NaN for one that failed.
 	Rewards      map[string]float64
 	Advantage    float64 // NaN if the sample is masked
@@ -45,7 +53,8 @@ type Log struct {
 	metrics     *appender
 	timing      *appender
 	completions *appender // or nil
-	events      *events   // or nil
+	warnings    *appender
+	events      *events // or nil
 	buf         []byte
 }
 
@@ -73,6 +82,9 @@ func Open(dir string, after int64, opts Options) (_ *Log, err error) {
 		return nil, err
 	}
 	if l.timing, err = openAppender(filepath.Join(dir, "timing.jsonl"), after); err != nil {
+		return nil, err
+	}
+	if l.warnings, err = openAppender(filepath.Join(dir, "warnings.jsonl"), after); err != nil {
 		return nil, err
 	}
 	if !opts.NoCompletions {
@@ -167,6 +179,17 @@ func (l *Log) Completions(step int64, samples []Completion) error {
 		if c.ID != "" {
 			b = appendString(append(b, `,"id":`...), c.ID)
 		}
+		for _, f := range []struct{ key, value string }{{"type", c.Type}, {"question", c.Question}, {"gt", c.Gold}} {
+			if f.value != "" {
+				b = appendString(append(b, `,"`+f.key+`":`...), f.value)
+			}
+		}
+		for i, path := range c.Images {
+			b = appendString(append(b, []string{`,"images":[`, `,`}[min(i, 1)]...), path)
+		}
+		if len(c.Images) > 0 {
+			b = append(b, ']')
+		}
 		b = append(appendString(append(b, `,"text":`...), c.Text), `,"rewards":{`...)
 		// The first of the rewards has a comma before it, too.
 		if n := len(b); len(c.Rewards) > 0 {
@@ -175,11 +198,36 @@ func (l *Log) Completions(step int64, samples []Completion) error {
 		}
 		b = appendFloat(append(b, `},"advantage":`...), c.Advantage)
 		b = fmt.Appendf(b, `,"length":%d,"finish_reason":`, c.Length)
-		b = append(appendString(b, c.FinishReason), "}\n"...)
+		b = appendString(b, c.FinishReason)
+		switch {
+		case c.Judged && c.Extracted == nil:
+			b = append(b, `,"extracted":null`...)
+		case c.Judged:
+			b = appendString(append(b, `,"extracted":`...), *c.Extracted)
+		}
+		if c.Why != "" {
+			b = appendString(append(b, `,"why":`...), c.Why)
+		}
+		b = append(b, "}\n"...)
 	}
 	l.buf = b
 	if err := l.completions.append(b, step); err != nil {
 		return fmt.Errorf("metrics: completions of step %d: %w", step, err)
+	}
+	return nil
+}
+
+// Warning writes what the user should know, after an update.
+func (l *Log) Warning(update int64, text string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if update < l.warnings.last {
+		return fmt.Errorf("metrics: warning of update %d: update %d was the last: updates must ascend", update, l.warnings.last)
+	}
+	b := appendString(fmt.Appendf(l.buf[:0], `{"update":%d,"text":`, update), text)
+	l.buf = append(b, "}\n"...)
+	if err := l.warnings.append(l.buf, update); err != nil {
+		return fmt.Errorf("metrics: warning of update %d: %w", update, err)
 	}
 	return nil
 }
@@ -214,7 +262,7 @@ func (l *Log) Close() error {
 
 func (l *Log) files() []file {
 	var files []file
-	for _, a := range []*appender{l.metrics, l.timing, l.completions} {
+	for _, a := range []*appender{l.metrics, l.timing, l.completions, l.warnings} {
 		if a != nil {
 			files = append(files, a.f)
 		}
