@@ -15,6 +15,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -55,7 +56,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "folder for the data, which stays; default a temporary one")
 	flag.StringVar(&o.heap, "heap", "", "write a heap profile to this file at the end")
 	flag.Parse()
-	if err := run(context.Background(), &o); err != nil {
+	if err := run(context.Background(), os.Stdout, &o); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
@@ -109,7 +110,7 @@ func makeModel(ctx context.Context, dir string, set *data.Set, pixels int) (stri
 	return model, checkpoint.Init(ctx, model, cfg, checkpoint.InitOptions{Tokenizer: files, Seed: 1})
 }
 
-func run(ctx context.Context, o *options) (err error) {
+func run(ctx context.Context, out io.Writer, o *options) (err error) {
 	if o.steps < 1 || o.pictures < o.steps || o.every < 1 {
 		return fmt.Errorf("%d pictures, %d steps, a line every %d: want at least one of each a step", o.pictures, o.steps, o.every)
 	}
@@ -131,7 +132,7 @@ func run(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer set.Close()
-	fmt.Printf("%s, made in %.0f s\n", report, time.Since(clock).Seconds())
+	fmt.Fprintf(out, "%s, made in %.0f s\n", report, time.Since(clock).Seconds())
 	model, err := makeModel(ctx, work, set, o.pixels)
 	if err != nil {
 		return err
@@ -177,14 +178,14 @@ func run(ctx context.Context, o *options) (err error) {
 		Keeping: grpo.Keeping{Dir: filepath.Join(work, "run"), Every: o.save, Keep: 2, Log: slog.New(slog.DiscardHandler)},
 		Policy:  policy, Trainer: trainer, Math: math, Prompts: prompts, Rewards: append(dataset.Rewards(rewards.Registry, prompts.Types(), nil), length),
 	}
-	fmt.Printf("%d pictures seen, %d prompts a step, %d samples of at most %d tokens each; %d CPUs, %s\n\n", o.steps*r.Config.Prompts, r.Config.Prompts, o.group, o.tokens,
+	fmt.Fprintf(out, "%d pictures seen, %d prompts a step, %d samples of at most %d tokens each; %d CPUs, %s\n\n", o.steps*r.Config.Prompts, r.Config.Prompts, o.group, o.tokens,
 		runtime.GOMAXPROCS(0), runtime.Version())
-	fmt.Println("| step | s | RSS MiB | peak RSS MiB | Go heap alive MiB | Go heap mapped MiB | goroutines | open files |")
-	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Fprintln(out, "| step | s | RSS MiB | peak RSS MiB | Go heap alive MiB | Go heap mapped MiB | goroutines | open files |")
+	fmt.Fprintln(out, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	clock = time.Now()
 	r.Progress = func(p grpo.Progress) {
 		if p.Rollout == 1 || p.Rollout%int64(o.every) == 0 {
-			fmt.Printf("| %d | %.0f | %s |\n", p.Rollout, time.Since(clock).Seconds(), memory())
+			fmt.Fprintf(out, "| %d | %.0f | %s |\n", p.Rollout, time.Since(clock).Seconds(), memory())
 		}
 	}
 	if err := r.Train(ctx, ctx); err != nil {
