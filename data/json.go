@@ -48,7 +48,7 @@ func checkJSON(b []byte) error {
 	case at < len(b) && b[at] == '\\' || at > 0 && b[at-1] == '\\':
 		hint = `a backslash is written \\`
 	case at < len(b) && b[at] < ' ':
-		hint = `a line break in a string is written \n`
+		hint = `in a string a line break is written \n, and a tab \t`
 	case at < len(b) && b[at] == ',' && len(bytes.TrimSpace(rest)) == 1:
 		hint = "no comma stands behind a record of a JSON Lines file"
 	}

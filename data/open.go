@@ -23,7 +23,7 @@ var ErrEmpty = errors.New("no records")
 func Open(ctx context.Context, o Options, files ...string) (*Set, *Report, error) {
 	report := &Report{Types: map[string]int{}, Reasons: map[string]int{}}
 	src := &source{roots: map[string]*root{}}
-	b := &builder{Options: o, source: src, report: report, seen: map[uint64]int32{}}
+	b := &builder{Options: &o, source: src, report: report, seen: map[uint64]int32{}}
 	if err := b.all(ctx, files); err != nil {
 		src.close()
 		return nil, report, err
@@ -51,7 +51,7 @@ func asFault(err error) (*fault, bool) { return errors.AsType[*fault](err) }
 
 // A builder fills a source.
 type builder struct {
-	Options
+	*Options
 	*source
 	report *Report
 	seen   map[uint64]int32 // the first record with a picture or an id, by its hash
@@ -63,16 +63,13 @@ func (b *builder) all(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return errors.New("data: no files to read")
 	}
-	if len(names) > math.MaxUint16 {
-		return fmt.Errorf("data: %d files: want %d at most", len(names), math.MaxUint16)
-	}
 	for _, name := range names {
 		if err := b.open(name); err != nil {
 			return &Problem{File: name, Reason: badFile, Err: err}
 		}
 	}
-	for i := range b.files {
-		if err := b.read(ctx, i); err != nil {
+	for _, f := range b.files {
+		if err := b.read(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -102,7 +99,7 @@ func (b *builder) open(name string) error {
 	if err != nil {
 		return pathless(err)
 	}
-	x := &file{File: f, info: info, parser: parser{Options: &b.Options, file: name}}
+	x := &file{File: f, info: info, parser: parser{Options: b.Options, file: name}}
 	b.files = append(b.files, x)
 	b.total += info.Size()
 	dirs := b.Roots
@@ -162,8 +159,8 @@ const (
 )
 
 // read reads a file: one goroutine finds the records, several parse them and look for their pictures, and this one takes them in order.
-func (b *builder) read(ctx context.Context, number int) error {
-	f := b.files[number]
+func (b *builder) read(ctx context.Context, f *file) error {
+	f.first = len(b.entries)
 	b.report.Files = append(b.report.Files, FileReport{Name: f.file, Bytes: f.info.Size()})
 	fr := &b.report.Files[len(b.report.Files)-1]
 	ctx, cancel := context.WithCancel(ctx)
@@ -216,7 +213,7 @@ func (b *builder) read(ctx context.Context, number int) error {
 			return fmt.Errorf("data: reading %s: %w", f.file, context.Cause(ctx))
 		}
 		for i := range t.items {
-			if err := b.take(number, fr, &t.items[i]); err != nil {
+			if err := b.take(fr, &t.items[i]); err != nil {
 				return err
 			}
 		}
@@ -297,7 +294,7 @@ func hash(a, b string) uint64 {
 }
 
 // take adds an item to the set, or its problem to the report.
-func (b *builder) take(number int, fr *FileReport, x *item) error {
+func (b *builder) take(fr *FileReport, x *item) error {
 	if p := x.problem; p != nil {
 		if x.n > 0 {
 			b.report.Records++
@@ -313,7 +310,7 @@ func (b *builder) take(number int, fr *FileReport, x *item) error {
 		return fmt.Errorf("data: %s has more than %d records or lines: split it", fr.Name, math.MaxInt32)
 	}
 	i := int32(len(b.entries))
-	b.entries = append(b.entries, entry{off: x.off, n: uint32(x.n), sum: x.sum, line: uint32(x.line), group: i, file: uint16(number)})
+	b.entries = append(b.entries, entry{off: x.off, n: uint32(x.n), sum: x.sum, line: uint32(x.line), group: i})
 	for _, key := range x.keys {
 		if first, ok := b.seen[key]; ok {
 			b.join(first, i)

@@ -135,11 +135,19 @@ func (r *Record) extra(key string, v []byte) {
 		r.Extra = map[string]json.RawMessage{}
 	}
 	if key == "meta" && v[0] == '"' {
-		if dict, err := pythonDict(text(v)); err == nil {
-			v = dict
+		if object, err := object(text(v)); err == nil {
+			v = object
 		}
 	}
 	r.Extra[key] = v
+}
+
+// object reads an object that stands in a string, in JSON or as Python prints it.
+func object(s string) (json.RawMessage, error) {
+	if s = strings.TrimSpace(s); strings.HasPrefix(s, "{") && json.Valid([]byte(s)) {
+		return json.RawMessage(s), nil
+	}
+	return pythonDict(s)
 }
 
 // ask reads a record with a question: VLAA-Thinking's schema, and MathVision's.
@@ -307,11 +315,11 @@ func (f *fields) distilled() (string, error) {
 	if v == nil && f.meta != nil {
 		meta := f.meta
 		if meta[0] == '"' {
-			dict, err := pythonDict(text(meta))
+			object, err := object(text(meta))
 			if err != nil {
 				return "", bad(badResponse, "meta is a string and cannot be read: %v", err)
 			}
-			meta = dict
+			meta = object
 		}
 		if meta[0] == '{' {
 			if err := members(meta, func(key string, m []byte) error {
@@ -389,7 +397,7 @@ func (o *Options) types() string {
 	return "want " + strings.Join(o.Types, ", ")
 }
 
-// str reads a string that must say something.
+// str reads a string.
 func str(key string, v []byte) (string, error) {
 	if v[0] != '"' {
 		return "", bad(badKind, "%s is %s, %s: want a string", key, kind(v), short(v))

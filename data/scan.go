@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,6 @@ type scanner struct {
 	n       int  // elements so far
 	behind  bool // the last element stands before a comma or the end
 	closed  bool // the array is
-	last    bool // the line that next returned has no line break
 }
 
 // A span is where a record stands.
@@ -169,7 +169,7 @@ func (s *scanner) element(dst []byte) ([]byte, span, error) {
 		if s.begin < s.end {
 			return dst, at, fmt.Errorf("there is more behind the array's end, from %s on: want one array a file", quote(s.peek()))
 		}
-		return dst, at, cmpErr(s.failed(), io.EOF)
+		return dst, at, cmp.Or(s.failed(), io.EOF)
 	}
 	if s.begin == s.end {
 		s.closed = true
@@ -260,6 +260,9 @@ func (s *scanner) element(dst []byte) ([]byte, span, error) {
 		dst = append(dst, w[:i]...)
 		s.use(i)
 		if done {
+			if len(dst) == from {
+				return dst, at, fmt.Errorf("want element %d of the array, got %s: without it is not known where the next begins", s.n, quote(s.peek()))
+			}
 			for n := len(dst); n > from && isSpace(dst[n-1]); n-- {
 				dst = dst[:n-1]
 			}
@@ -285,10 +288,3 @@ func (s *scanner) lost(at span, broken int, err error) error {
 }
 
 func (s *scanner) peek() string { return string(s.window[s.begin:min(s.end, s.begin+20)]) }
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
-}

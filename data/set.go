@@ -1,9 +1,13 @@
 package data
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"os"
+	"slices"
 	"sync/atomic"
 )
 
@@ -46,7 +50,8 @@ type source struct {
 type file struct {
 	parser
 	*os.File
-	info os.FileInfo // when it was opened
+	info  os.FileInfo // when it was opened
+	first int         // entry of the file
 }
 
 // An entry is where a record stands, and what is known of it.
@@ -56,7 +61,6 @@ type entry struct {
 	sum   uint32 // CRC-32C of them
 	line  uint32
 	group int32 // the first record that shares a picture or an id with this one
-	file  uint16
 }
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // made once, by the package
@@ -76,13 +80,19 @@ func (s *Set) entry(i int) int {
 	return int(s.index[i])
 }
 
+// file returns the file that an entry is of.
+func (s *source) file(entry int) *file {
+	i, _ := slices.BinarySearchFunc(s.files, entry+1, func(f *file, n int) int { return cmp.Compare(f.first, n) })
+	return s.files[i-1] // the last that begins at the entry or before it
+}
+
 // Record reads record i anew from its file. The caller may keep it, and change it.
 func (s *Set) Record(i int) (*Record, error) {
 	if i < 0 || i >= s.Len() {
 		return nil, fmt.Errorf("data: record %d of a set of %d", i, s.Len())
 	}
-	e := &s.src.entries[s.entry(i)]
-	f := s.src.files[e.file]
+	number := s.entry(i)
+	e, f := &s.src.entries[number], s.src.file(number)
 	raw := make([]byte, e.n)
 	n, err := f.ReadAt(raw, e.off)
 	if n < len(raw) || crc32.Checksum(raw, castagnoli()) != e.sum {
@@ -117,6 +127,19 @@ func (p *parser) problem(r *Record, err error) *Problem {
 		x.Reason = f.reason
 	}
 	return x
+}
+
+// Digest is a digest of the records' text in their order: sets of the same digest hold the same, wherever it stands.
+func (s *Set) Digest() string {
+	h := sha256.New()
+	var b [8]byte
+	for i := range s.Len() {
+		e := &s.src.entries[s.entry(i)]
+		binary.LittleEndian.PutUint32(b[:], e.n)
+		binary.LittleEndian.PutUint32(b[4:], e.sum)
+		h.Write(b[:])
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:16])
 }
 
 // OpenImage opens a picture of a record of the set, by its path as the record has it. Like [Open] it follows no link out of the roots.

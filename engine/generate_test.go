@@ -123,6 +123,50 @@ func TestPromptAlone(t *testing.T) {
 	}
 }
 
+// TestPromptsOnTheWay: prompts that are chosen by what came of earlier ones join the running batch, and draw what they would have drawn.
+func TestPromptsOnTheWay(t *testing.T) {
+	e := openGolden(t, "tiny", Options{MaxBatch: 8})
+	var prompts []*Prompt
+	for _, c := range goldenCases(t, "tiny") {
+		prompts = append(prompts, c.prompt(t, e))
+	}
+	s := Sampling{N: 2, Temperature: 1, MaxTokens: 8, Seed: 3}
+	want := collect(t, e.Generate(context.Background(), Prompts(prompts...), s))
+	given, finished, asked := 0, 0, 0
+	source := func(yield func(*Prompt, error) bool) {
+		for given < len(prompts) {
+			// At most three prompts are under way.
+			if given*s.N-finished > 2*s.N {
+				asked++
+				if !yield(nil, nil) {
+					return
+				}
+				continue
+			}
+			given++
+			if !yield(prompts[given-1], nil) {
+				return
+			}
+		}
+	}
+	got := map[[2]int]*Sample{}
+	for x, err := range e.Generate(context.Background(), source, s) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[[2]int{x.Prompt, x.Sample}] = x
+		finished++
+	}
+	if len(got) != len(want) || asked == 0 {
+		t.Errorf("%d samples, want %d; asked %d times in vain", len(got), len(want), asked)
+	}
+	for key, x := range got {
+		if !sameSample(x, want[key]) {
+			t.Errorf("sample %v differs from that of prompts given at once", key)
+		}
+	}
+}
+
 // TestSamplingGolden tests the first id of many samples against the reference distributions by chi-square.
 func TestSamplingGolden(t *testing.T) {
 	type line struct {

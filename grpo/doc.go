@@ -16,6 +16,11 @@
 //	}
 //	metrics := total.Metrics()
 //
+// A [Run] trains a policy by GRPO, an [SFTRun] on demonstrations, and [Evaluate] samples held-out prompts. A run samples a group a prompt,
+// has it judged while it decodes, learns, and keeps checkpoints, metrics and completions in its folder; run again, it goes on where it
+// was. [DynamicSampling] replaces groups that teach nothing, [Overlong] penalizes long completions, [EarlyStop] ends a run before its last
+// rollout, a [DryRun] tries the rewards on gold answers before the first step, and what a user should know is in warnings.jsonl.
+//
 // It differs from its models in what is fixed and what is refused. A dialect names a trainer and its version ("trl-1.10", "verl-0.8"),
 // and fixes every constant that differs between them; a key that no one knows, or that contradicts another, is an error that names file
 // and line. Groups are found by key, not by position. Rewards that are equal give advantages of exactly 0, whatever rounding makes of

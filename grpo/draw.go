@@ -29,11 +29,11 @@ type drawing struct {
 	panel    *panel
 	source   source
 
+	// unjudged is how many groups may wait for their rewards before no further example is taken: they hold their pictures. 0: any number.
+	unjudged int
+
 	waited time.Duration // for rewards, with nothing to decode
 }
-
-// unjudged is how many groups may wait for their rewards before no further example is taken: they hold their pictures.
-func (d *drawing) unjudged() int { return 4 * d.panel.RewardWorkers }
 
 // run draws to the source's end.
 func (d *drawing) run(ctx context.Context) error {
@@ -96,7 +96,7 @@ func (d *drawing) run(ctx context.Context) error {
 			}
 			var x *Example
 			index := 0
-			if judging < d.unjudged() {
+			if d.unjudged == 0 || judging < d.unjudged {
 				if x, index, failed = d.source.next(); failed == io.EOF {
 					failed = nil
 					return

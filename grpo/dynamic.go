@@ -16,7 +16,7 @@ import (
 // A rollout's groups are the first in the order of the data that teach, whatever finishes first. The cursor moves past the last of them and
 // no further, and a prompt's random numbers are keyed by its place in that order: what is computed depends on neither threads, batch nor
 // clock. A rollout that finds too few within its bound is filled up with the first of those that teach nothing, so that batches have one
-// size and the schedules hold.
+// size and the schedules hold. Metrics and completions are those of the batch; those named sampling/ are of all prompts drawn.
 type DynamicSampling struct {
 	// MaxOversampling bounds how many prompts a rollout may draw, as a multiple of Config.Prompts: 1 or more; 0: no dynamic sampling.
 	MaxOversampling float64

@@ -87,16 +87,19 @@ func (e *EarlyStop) see(s *EarlyState, v float64) string {
 }
 
 // stopEarly looks at metrics of a rollout or of an evaluation.
-func (t *trainer) stopEarly(m map[string]float64, evaluation bool) {
+func (t *trainer) stopEarly(m map[string]float64, evaluation bool) error {
 	e := &t.Config.Early
-	if e.Metric == "" || e.evaluated() != evaluation {
-		return
+	if e.Metric == "" || e.evaluated() != evaluation || t.State.Ended != "" {
+		return nil
 	}
 	v, ok := m[e.Metric]
 	if !ok {
 		v = math.NaN()
 	}
-	if t.State.Ended = e.see(&t.State.Early, v); t.State.Ended != "" {
-		t.keeping.Log.Info("grpo: the run ends early", "reason", t.State.Ended, "rollout", t.State.Step)
+	t.State.Ended = e.see(&t.State.Early, v)
+	if t.State.Ended == "" {
+		return nil
 	}
+	t.keeping.Log.Info("grpo: the run ends early", "reason", t.State.Ended, "rollout", t.State.Step)
+	return t.log.Warning(t.State.Update, "the run ended early: "+t.State.Ended)
 }

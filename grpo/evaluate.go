@@ -80,7 +80,8 @@ func evaluate(ctx context.Context, policy *engine.Engine, held Prompts, panel *p
 	for _, w := range panel.rewards {
 		v.rewards = append(v.rewards, w.Name)
 	}
-	d := drawing{policy: policy, sampling: c.Sampling, panel: panel, source: &examination{held: held, progress: c.Progress, to: v}}
+	d := drawing{policy: policy, sampling: c.Sampling, panel: panel, unjudged: 4 * panel.RewardWorkers,
+		source: &examination{held: held, progress: c.Progress, to: v}}
 	if err := d.run(ctx); err != nil {
 		return nil, err
 	}

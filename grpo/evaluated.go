@@ -108,7 +108,7 @@ func (v *Evaluated) estimate(all map[string]estimate, prompts []int, suffix stri
 			}
 			c.add(x)
 		}
-		if e, ok := c.estimate(isShare); ok {
+		if e, ok := c.estimate(isShare, c.n); ok {
 			all[name+suffix] = e
 		}
 	}
@@ -119,7 +119,7 @@ func (v *Evaluated) estimate(all map[string]estimate, prompts []int, suffix stri
 				c.add(cluster{y, 1})
 			}
 		}
-		if e, ok := c.estimate(isShare); ok {
+		if e, ok := c.estimate(isShare, c.n*float64(v.K)); ok {
 			all[name+suffix] = e
 		}
 	}
@@ -192,8 +192,8 @@ func (c *clusters) add(x cluster) {
 	}
 }
 
-// estimate is the mean of the samples. It reports whether there is any.
-func (c *clusters) estimate(share bool) (estimate, bool) {
+// estimate is the mean of the clusters' samples; samples is how many are behind it. It reports whether there is any.
+func (c *clusters) estimate(share bool, samples float64) (estimate, bool) {
 	e := estimate{c.sum / c.n, math.NaN(), math.NaN()}
 	m := float64(len(c.all))
 	if m == 0 {
@@ -215,7 +215,7 @@ func (c *clusters) estimate(share bool) (estimate, bool) {
 	p := min(max(e.value, 0), 1)
 	n := m
 	if variance > 0 {
-		n = min(max(p*(1-p)/variance, m), max(c.n, m))
+		n = min(max(p*(1-p)/variance, m), samples)
 	}
 	e.low, e.high = wilson(p, n)
 	return e, true

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -159,9 +162,9 @@ func (p *panel) call(ctx context.Context, w *Reward, g *group) ([]Verdict, error
 		err      error
 	}
 	done := make(chan result, 1)
-	samples := slices.Clone(g.samples)
+	example, samples := g.example, slices.Clone(g.samples) // the call may outlive the group
 	go func() {
-		v, err := w.verdicts(bounded, g.example, samples)
+		v, err := w.verdicts(bounded, example, samples)
 		done <- result{v, err}
 	}()
 	select {
@@ -202,7 +205,7 @@ func (p *panel) abandon(w *Reward) error {
 func (w *Reward) verdicts(ctx context.Context, x *Example, samples []*engine.Sample) (verdicts []Verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = fmt.Errorf("panic: %v%s", p, panicked())
 		}
 	}()
 	if w.Judge != nil {
@@ -223,4 +226,20 @@ func (w *Reward) verdicts(ctx context.Context, x *Example, samples []*engine.Sam
 		}
 	}
 	return verdicts, err
+}
+
+// panicked says where the panic that is being recovered from began, for a message.
+func panicked() string {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for began := false; ; {
+		f, more := frames.Next()
+		if began && !strings.HasPrefix(f.Function, "runtime.") {
+			return fmt.Sprintf(" (%s:%d)", filepath.Base(f.File), f.Line)
+		}
+		began = began || f.Function == "runtime.gopanic"
+		if !more {
+			return ""
+		}
+	}
 }

@@ -99,8 +99,10 @@ func (r *rollout) metrics() map[string]float64 {
 				}
 			}
 		}
-		m["rewards/"+w.Name+"/mean"], m["rewards/"+w.Name+"/std"] = x.mean(), x.std()
-		m["rewards/"+w.Name+"/fired"] = float64(fired) / float64(x.n)
+		if x.n > 0 { // the rollout may hold no example for it
+			m["rewards/"+w.Name+"/mean"], m["rewards/"+w.Name+"/std"] = x.mean(), x.std()
+			m["rewards/"+w.Name+"/fired"] = float64(fired) / float64(x.n)
+		}
 	}
 	m["reward"], m["reward_std"] = all.mean(), all.std()
 	m["frac_reward_zero_std"] = float64(zero) / float64(length.n)

@@ -22,7 +22,7 @@ type Config struct {
 	Seed            uint64
 	InOrder         bool // the data in its own order, not shuffled
 	Rollouts        int  // rollouts in all; 0: as many as Epochs need
-	Epochs          int  // passes over the data where Rollouts is 0; 0: one
+	Epochs          int  // passes over the data where Rollouts is 0, not counting what dynamic sampling drops; 0: one
 	DropLast        bool // where Rollouts is 0: no last rollout that reaches beyond the last epoch's end
 	Prompts         int  // of a rollout
 	Group           int  // samples of a prompt (num_generations)
@@ -73,6 +73,9 @@ type Run struct {
 
 	// Progress, when set, is called after every update.
 	Progress func(Progress)
+
+	// Ended is set by Train: why the run ended before its last rollout, "" where it did not.
+	Ended string
 }
 
 // Progress is where a run stands.
@@ -242,6 +245,7 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 	if err := t.order.Check(j.State.Cursor); err != nil {
 		return err
 	}
+	defer func() { r.Ended = t.State.Ended }()
 	if t.State.Ended != "" {
 		t.keeping.Log.Info("grpo: the run is finished: it ended early", "reason", t.State.Ended, "rollout", t.State.Step)
 		return nil
@@ -288,7 +292,9 @@ func (t *trainer) before(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.stopEarly(m, true)
+	if err := t.stopEarly(m, true); err != nil {
+		return err
+	}
 	return t.log.Step(0, m, map[string]float64{"time/evaluate": time.Since(clock).Seconds()})
 }
 
@@ -311,7 +317,7 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 		return nil, err
 	}
 	if filled > 0 && in.dynamic {
-		t.keeping.Log.Warn("grpo: too few groups with different rewards; others fill the batch", "rollout", t.State.Step+1, "drawn", in.cut, "filled", filled)
+		t.keeping.Log.Info("grpo: too few groups with different rewards; others fill the batch", "rollout", t.State.Step+1, "drawn", in.cut, "filled", filled)
 	}
 	cursor := t.State.Cursor
 	t.order.Take(&cursor, in.cut)
@@ -341,7 +347,9 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 	tokens = (t.State.Tokens - tokens) / int64(max(c.Iterations, 1))
 	timing["perf/tokens_per_second"] = float64(tokens) / (timing["time/rollout"] + timing["time/learn"])
 
-	t.stopEarly(common, false)
+	if err := t.stopEarly(common, false); err != nil {
+		return nil, err
+	}
 	last := t.State.Step == t.rollouts || t.State.Ended != ""
 	var score *float64
 	if ev := c.Evaluation; t.Held != nil && (last || ev.Every > 0 && t.State.Step%int64(ev.Every) == 0) {
@@ -356,7 +364,9 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 		if v, ok := m["eval_reward"]; ok && !math.IsNaN(v) {
 			score = &v
 		}
-		t.stopEarly(m, true)
+		if err := t.stopEarly(m, true); err != nil {
+			return nil, err
+		}
 		timing["time/evaluate"] = time.Since(clock).Seconds()
 	}
 	for i, m := range lines {

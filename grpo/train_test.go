@@ -60,9 +60,15 @@ type lab struct {
 
 func newLab(t testing.TB, model string, dtype engine.DType, threads int, o engine.TrainOptions) *lab {
 	t.Helper()
+	return openLab(t, model, engine.Options{DType: dtype, Threads: threads}, o)
+}
+
+func openLab(t testing.TB, model string, eo engine.Options, o engine.TrainOptions) *lab {
+	t.Helper()
 	dir := testdata(t, "golden", model)
+	eo.CacheBytes = 16 << 20
 	open := func() *engine.Engine {
-		e, err := engine.Open(context.Background(), dir, engine.Options{DType: dtype, Threads: threads, CacheBytes: 16 << 20})
+		e, err := engine.Open(context.Background(), dir, eo)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +280,7 @@ func TestKilledChild(t *testing.T) {
 		t.Skip("the child of TestKilled")
 	}
 	l := newLab(t, "tiny", engine.BF16, 1, engine.TrainOptions{})
-	if err := l.run(dir, killedRollouts).Train(context.Background(), context.Background()); err != nil {
+	if err := l.full(dir, killedRollouts).Train(context.Background(), context.Background()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -285,31 +291,32 @@ const killedRollouts = 10 // of 2 updates each
 func files(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range []string{"metrics.jsonl", "completions.jsonl"} {
+	for _, name := range []string{"metrics.jsonl", "completions.jsonl", "warnings.jsonl"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		all[name] = string(b)
 	}
-	last := filepath.Join(dir, fmt.Sprintf("step-%d", killedRollouts))
-	err := filepath.WalkDir(last, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for _, folder := range []string{fmt.Sprintf("step-%d", killedRollouts), "eval"} {
+		err := filepath.WalkDir(filepath.Join(dir, folder), func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			rel, _ := filepath.Rel(dir, path)
+			all[rel] = string(b)
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		b, err := os.ReadFile(path)
-		rel, _ := filepath.Rel(last, path)
-		all[rel] = string(b)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return all
 }
 
-// TestKilled: a run of 20 updates that is killed by SIGKILL at 30 random points, and each time run again, ends in the bytes of one that
-// was not: weights, optimizer, metrics, completions.
+// TestKilled: a run of 20 updates with all features that is killed by SIGKILL at 30 random points, and each time run again, ends in the bytes of one that
+// was not: weights, optimizer, metrics, completions, warnings, evaluations.
 func TestKilled(t *testing.T) {
 	testdata(t, "golden", "tiny")
 	kills := 30
@@ -376,12 +383,12 @@ func TestKilled(t *testing.T) {
 // TestStopped: a run that is told to stop saves, and goes on to the same bytes.
 func TestStopped(t *testing.T) {
 	whole, parts := t.TempDir(), t.TempDir()
-	if err := newLab(t, "tiny", engine.BF16, 1, engine.TrainOptions{}).run(whole, killedRollouts).Train(context.Background(), context.Background()); err != nil {
+	if err := newLab(t, "tiny", engine.BF16, 1, engine.TrainOptions{}).full(whole, killedRollouts).Train(context.Background(), context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	stops := 0
 	for {
-		r := newLab(t, "tiny", engine.BF16, 2, engine.TrainOptions{Recompute: true, MicroBatchRows: 100}).run(parts, killedRollouts)
+		r := newLab(t, "tiny", engine.BF16, 2, engine.TrainOptions{Recompute: true, MicroBatchRows: 100}).full(parts, killedRollouts)
 		stop, cancel := context.WithCancel(context.Background())
 		r.Progress = func(p grpo.Progress) {
 			if p.Rollout%3 == 0 {

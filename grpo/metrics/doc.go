@@ -10,10 +10,10 @@
 //	warnings.jsonl     one object a warning: update, text
 //	tensorboard/       event files, one a process, with the metrics of both
 //
-// A run that was killed and resumed ends with the same bytes in metrics.jsonl
-// and completions.jsonl as one never killed: [Open] takes the step of the
-// checkpoint that the run resumes from and cuts away what was written after it,
-// with a line that was torn. That is why times have a file of their own; it is
+// A run that was killed and resumed ends with the same bytes in metrics.jsonl,
+// completions.jsonl and warnings.jsonl as one never killed: [Open] takes the step
+// of the checkpoint that the run resumes from and cuts away what was written
+// after it, with a line that was torn. That is why times have a file of their own; it is
 // cut too, but its bytes are never the same. A trainer calls [Log.Sync] before
 // it saves a checkpoint, so that the lines up to its step are on the disk when
 // the checkpoint is.

@@ -52,6 +52,11 @@ func record(t *testing.T, l *Log, step int64) {
 	if err := l.Completions(step, samples); err != nil {
 		t.Fatal(err)
 	}
+	for range step % 3 { // none, one or two
+		if err := l.Warning(step, fmt.Sprint("look at ", x)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestLines(t *testing.T) {
@@ -60,14 +65,23 @@ func TestLines(t *testing.T) {
 	if err := l.Step(0, nil, nil); err != nil {
 		t.Fatal(err)
 	}
+	answer := "<5>"
 	if err := l.Step(3, map[string]float64{"b": 1e21, "a": 0.1, "c<": -1e-7, "n": math.NaN(), "p": math.Inf(1), "m": math.Inf(-1), "i": 1234567890, "A": 1. / 3},
 		map[string]float64{"step_time": 2.5}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Completions(3, []Completion{
 		{Prompt: 1, Sample: 2, Text: "a \"b\"\n<ü>\x00", Rewards: map[string]float64{"z": 1, "format": math.NaN()}, Advantage: math.NaN(), Length: 5, FinishReason: "length"},
-		{Advantage: 0.5, FinishReason: "stop"}}); err != nil {
+		{Advantage: 0.5, FinishReason: "stop"},
+		{ID: "x", Type: "iou", Question: "<where>?", Gold: "[1, 2]", Images: []string{"/a.png", "b\"c"}, Extracted: &answer, Judged: true, Why: "no box"},
+		{Type: "iou", Judged: true}}); err != nil {
 		t.Fatal(err)
+	}
+	if err := errors.Join(l.Warning(3, "a \"b\""), l.Warning(3, "c"), l.Warning(4, "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Warning(3, "late"); err == nil {
+		t.Error("a warning of update 3 was taken after one of update 4")
 	}
 	if err := errors.Join(l.Sync(), l.Close()); err != nil {
 		t.Fatal(err)
@@ -81,6 +95,12 @@ func TestLines(t *testing.T) {
 `,
 		"completions.jsonl": `{"step":3,"prompt":1,"sample":2,"text":"a \"b\"\n<ü>\u0000","rewards":{"format":null,"z":1},"advantage":null,"length":5,"finish_reason":"length"}
 {"step":3,"prompt":0,"sample":0,"text":"","rewards":{},"advantage":0.5,"length":0,"finish_reason":"stop"}
+{"step":3,"prompt":0,"sample":0,"id":"x","type":"iou","question":"<where>?","gt":"[1, 2]","images":["/a.png","b\"c"],"text":"","rewards":{},"advantage":0,"length":0,"finish_reason":"","extracted":"<5>","why":"no box"}
+{"step":3,"prompt":0,"sample":0,"type":"iou","text":"","rewards":{},"advantage":0,"length":0,"finish_reason":"","extracted":null}
+`,
+		"warnings.jsonl": `{"update":3,"text":"a \"b\""}
+{"update":3,"text":"c"}
+{"update":4,"text":""}
 `,
 	} {
 		got := read(t, dir, name)
@@ -105,11 +125,15 @@ func TestResume(t *testing.T) {
 		record(t, l, s)
 	}
 	l.Close()
-	names := []string{"metrics.jsonl", "completions.jsonl", "timing.jsonl"}
+	names := []string{"metrics.jsonl", "completions.jsonl", "timing.jsonl", "warnings.jsonl"}
 	durable := make(map[string]int) // bytes at the checkpoint
 	for _, name := range names {
 		text := read(t, whole, name)
-		durable[name] = strings.Index(text, fmt.Sprintf(`{"step":%d,`, checkpoint+1))
+		key := "step"
+		if name == "warnings.jsonl" {
+			key = "update"
+		}
+		durable[name] = strings.Index(text, fmt.Sprintf(`{"%s":%d,`, key, checkpoint+1))
 	}
 	for cut := 0; cut < 600; cut += 7 {
 		for _, garbage := range []string{"", "\x00\x00\x00", "\x00\n{\"step\":5}\n"} { // blocks that a power loss did not keep
@@ -228,13 +252,13 @@ func (f *fullFile) Truncate(size int64) error {
 }
 
 func TestDiskFull(t *testing.T) {
-	for i := range 4 {
+	for i := range 5 {
 		for _, room := range []int{0, 1, 10} {
 			dir := t.TempDir()
 			l := mustOpen(t, dir, -1, Options{})
 			record(t, l, 1)
-			a := []*appender{l.metrics, l.timing, l.events.a, l.completions}[i]
-			names := []string{"metrics.jsonl", "timing.jsonl", "completions.jsonl"}
+			a := []*appender{l.metrics, l.timing, l.events.a, l.completions, l.warnings}[i]
+			names := []string{"metrics.jsonl", "timing.jsonl", "completions.jsonl", "warnings.jsonl"}
 			var before []string
 			for _, name := range names {
 				before = append(before, read(t, dir, name))
@@ -246,20 +270,23 @@ func TestDiskFull(t *testing.T) {
 			if i == 3 {
 				err = l.Completions(2, []Completion{{Text: "a"}})
 			}
+			if i == 4 {
+				err = l.Warning(2, "a")
+			}
 			if err == nil {
 				t.Fatal("a full disk was not noticed")
 			}
 			for j, name := range names {
-				if got := read(t, dir, name); got != before[j] && (i != 3 || name == "completions.jsonl") {
+				if got := read(t, dir, name); got != before[j] && (i < 3 || name == []string{"completions.jsonl", "warnings.jsonl"}[i-3]) {
 					t.Errorf("file %d, %d bytes: %s ends with %q", i, room, name, got[len(before[j]):])
 				}
 			}
-			if got := len(readEvents(t, dir)); got != events && i != 3 {
+			if got := len(readEvents(t, dir)); got != events && i < 3 {
 				t.Errorf("file %d, %d bytes: %d events, %d before", i, room, got, events)
 			}
 			a.f = whole
 			record(t, l, 3) // there is room again
-			if got := read(t, dir, "metrics.jsonl"); strings.Count(got, "\n") != 2 && i != 3 {
+			if got := read(t, dir, "metrics.jsonl"); strings.Count(got, "\n") != 2 && i < 3 {
 				t.Errorf("%q", got)
 			}
 			l.Close()
