@@ -90,6 +90,40 @@ func (e *Engine) Prompt(messages []chat.Message, dir string) (*Prompt, error) {
 	return e.PromptFromIDs(expanded, pictures)
 }
 
+// Conversation is the prompt of messages whose text is text: strings in it that look like special tokens, such as <|image_pad|> in a data
+// set's questions, become the ids of their letters. In all else it is what Prompt makes. The pictures are given, one for each of the
+// messages', in order; those of [imageproc.Processor.Measure] do where only the ids matter.
+func (e *Engine) Conversation(messages []chat.Message, pictures []*imageproc.Image) (*Prompt, error) {
+	segments, images, err := chat.Segments(messages, chat.Options{AddGenerationPrompt: true})
+	if err != nil {
+		return nil, err
+	}
+	if len(images) != len(pictures) {
+		return nil, fmt.Errorf("engine: the messages have %d pictures, given are %d", len(images), len(pictures))
+	}
+	var ids []int32
+	next := 0
+	for _, s := range segments {
+		if !s.Special {
+			ids = append(ids, e.tok.EncodeOrdinary(s.Text)...)
+			continue
+		}
+		id, ok := e.tok.ID(s.Text)
+		if !ok {
+			return nil, fmt.Errorf("engine: the tokenizer has no token %s", s.Text)
+		}
+		n := 1
+		if int(id) == e.cfg.ImageTokenID {
+			n = pictures[next].Tokens()
+			next++
+		}
+		for range n {
+			ids = append(ids, id)
+		}
+	}
+	return e.PromptFromIDs(ids, pictures)
+}
+
 // Ask is the prompt of one user message: pictures, then a question.
 func (e *Engine) Ask(question string, pictures ...string) (*Prompt, error) {
 	m := chat.Message{Role: "user"}

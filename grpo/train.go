@@ -23,6 +23,7 @@ type Config struct {
 	InOrder         bool // the data in its own order, not shuffled
 	Rollouts        int  // rollouts in all; 0: as many as Epochs need
 	Epochs          int  // passes over the data where Rollouts is 0, not counting what dynamic sampling drops; 0: one
+	DropLast        bool // where Rollouts is 0: no last rollout that reaches beyond the last epoch's end
 	Prompts         int  // of a rollout
 	Group           int  // samples of a prompt (num_generations)
 	UpdateSequences int  // sequences of an optimizer step, a multiple of Group; 0: the whole rollout
@@ -104,6 +105,8 @@ func (c *Config) check(data int) error {
 		return bad("Rollouts", c.Rollouts, "0 (by epochs) or more")
 	case c.Epochs < 0:
 		return bad("Epochs", c.Epochs, "0 (one) or more")
+	case c.DropLast && c.Rollouts == 0 && c.Prompts > 0 && c.rollouts(data) == 0:
+		return bad("Prompts", c.Prompts, fmt.Sprintf("at most the %d examples that there are: with DropLast there is no rollout of fewer", data*max(c.Epochs, 1)))
 	case c.Prompts < 1:
 		return bad("Prompts", c.Prompts, "1 or more prompts a rollout")
 	case c.Group < 2 && !c.lone():
@@ -134,7 +137,18 @@ func (c *Config) rollouts(data int) int64 {
 	if c.Rollouts > 0 {
 		return int64(c.Rollouts)
 	}
-	return int64((data*max(c.Epochs, 1) + c.Prompts - 1) / c.Prompts)
+	examples := data * max(c.Epochs, 1)
+	if c.DropLast {
+		return int64(examples / c.Prompts)
+	}
+	return int64((examples + c.Prompts - 1) / c.Prompts)
+}
+
+// Schedule is how many rollouts and optimizer steps a run over so many examples makes. OpenRLHF, whose trainer the paper's authors adapted,
+// plans its learning rate over one more: it counts the samples of the last, partial rollout, which it does not make.
+func (c *Config) Schedule(data int) (rollouts, updates int64) {
+	n := c.rollouts(data)
+	return n, n * c.updatesOf()
 }
 
 // updatesOf is how many optimizer steps a rollout gives.

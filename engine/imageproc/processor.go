@@ -128,26 +128,32 @@ func (p *Processor) FromImage(m image.Image) (*Image, error) {
 
 // resized does the work; p has its defaults filled in.
 func (p *Processor) resized(rgb *RGB) (*Image, error) {
-	h, w, err := smartResize(rgb.H, rgb.W, p.PatchSize*p.MergeSize, p.MinPixels, p.MaxPixels)
+	im, err := p.shaped(rgb.H, rgb.W)
+	if err != nil {
+		return nil, err
+	}
+	r, err := resize(rgb, im.ResizedH, im.ResizedW, p.Workers)
+	if err != nil {
+		return nil, err
+	}
+	im.Pixels = r.Pix
+	im.cut.table = normalTable(p.Rescale, p.Mean, p.Std)
+	return im, nil
+}
+
+// shaped is the image of a picture of that size, without pixels.
+func (p *Processor) shaped(origH, origW int) (*Image, error) {
+	h, w, err := smartResize(origH, origW, p.PatchSize*p.MergeSize, p.MinPixels, p.MaxPixels)
 	if err != nil {
 		return nil, err
 	}
 	if limit := p.Limits.maxPixels(); h > limit/w {
-		return nil, fmt.Errorf("%dx%d (height x width) would be resized to %dx%d, more than the limit of %d pixels", rgb.H, rgb.W, h, w, limit)
-	}
-	r, err := resize(rgb, h, w, p.Workers)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%dx%d (height x width) would be resized to %dx%d, more than the limit of %d pixels", origH, origW, h, w, limit)
 	}
 	return &Image{
-		OrigH: rgb.H, OrigW: rgb.W,
+		OrigH: origH, OrigW: origW,
 		ResizedH: h, ResizedW: w,
-		Grid:   [3]int{1, h / p.PatchSize, w / p.PatchSize},
-		Pixels: r.Pix,
-		cut: cutter{
-			patch: p.PatchSize, merge: p.MergeSize, temporal: p.TemporalPatchSize,
-			workers: p.Workers,
-			table:   normalTable(p.Rescale, p.Mean, p.Std),
-		},
+		Grid: [3]int{1, h / p.PatchSize, w / p.PatchSize},
+		cut:  cutter{patch: p.PatchSize, merge: p.MergeSize, temporal: p.TemporalPatchSize, workers: p.Workers},
 	}, nil
 }

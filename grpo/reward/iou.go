@@ -200,3 +200,46 @@ func match(scores [][]float64) float64 {
 	}
 	return sum
 }
+
+// Boxes returns the boxes of a record's gold and those of an answer in parts of the picture's sides, [x1, y1, x2, y2] from 0 to 1 where they
+// lie within it: as the verifier of boxes reads them and maps them on each other. Boxes that score nothing are left out, and named by err.
+func Boxes(r *Record, answer string) (gold, answered [][4]float64, err error) {
+	g, err := goldBoxes(r.Gold)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reward: %w", err)
+	}
+	if len(answer) > defaultAnswer {
+		answer, err = "", fmt.Errorf("reward: the answer has %d bytes", len(answer))
+	}
+	read, bad := parseBoxes(answer)
+	var boxes []box
+	for _, b := range read {
+		if e := b.valid(); e != nil {
+			bad = e
+			continue
+		}
+		boxes = append(boxes, b)
+	}
+	if bad != nil {
+		err = fmt.Errorf("reward: the answer: %w", bad)
+	}
+	align(r, g, boxes)
+	if !normalised(g) {
+		size := r.ImageSize
+		if size[0] <= 0 || size[1] <= 0 {
+			size = r.ResizedSize
+		}
+		if size[0] <= 0 || size[1] <= 0 {
+			return nil, nil, errors.New("reward: boxes are in pixels, and the record has no size")
+		}
+		scale(g, 1/float64(size[1]), 1/float64(size[0]))
+		scale(boxes, 1/float64(size[1]), 1/float64(size[0]))
+	}
+	parts := func(boxes []box) (out [][4]float64) {
+		for _, b := range boxes {
+			out = append(out, b)
+		}
+		return out
+	}
+	return parts(g), parts(boxes), err
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/thinker-vl/thinker/grpo/reward"
+	"github.com/thinker-vl/thinker/grpo/reward/mixed"
 	"github.com/thinker-vl/thinker/tools/thinker/internal/jsonl"
 )
 
@@ -62,92 +63,36 @@ func (f *rewardFlags) addOpen(fs *pflag.FlagSet) {
 	fs.Int64Var(&f.policy.MaxTokens, "max-tokens", 0, "budget of the judge's tokens, 0 for no limit")
 }
 
-// A rewarder is a registry, and what was opened for it.
-type rewarder struct {
-	*reward.Registry
-	place   reward.Place
-	judged  func() reward.CallStats // nil without judge and reward model
-	custom  bool
-	closers []io.Closer
-}
-
-func (r *rewarder) close() {
-	for _, c := range r.closers {
-		c.Close()
-	}
-}
-
-func (f *rewardFlags) open() (_ *rewarder, err error) {
-	r := &rewarder{}
-	defer func() {
-		if err != nil {
-			r.close()
-		}
-	}()
-	places := reward.Places()
-	at := slices.IndexFunc(places, func(p reward.Place) bool { return p.Name == f.extract })
-	if at < 0 {
-		var names []string
-		for _, p := range places {
-			names = append(names, p.Name)
-		}
-		return nil, usagef("--extract is %q: want %s", f.extract, strings.Join(names, ", "))
-	}
-	r.place = places[at]
+func (f *rewardFlags) open() (*mixed.Mixed, error) {
 	key := ""
 	if f.keyEnv != "" {
 		if key = os.Getenv(f.keyEnv); key == "" {
 			return nil, usagef("--key-env: the environment variable %s is not set", f.keyEnv)
 		}
 	}
-	c := reward.Config{Extract: r.place.Extract, Math: mathVerifier(), Custom: map[string]reward.Verifier{}}
-	switch {
-	case f.judge.URL != "" && f.rewardModel.URL != "":
-		return nil, usagef("--judge and --reward-model exclude each other")
-	case f.judge.URL != "":
-		if f.judge.Model == "" {
-			return nil, usagef("--judge needs --judge-model")
-		}
-		f.judge.Key, f.judge.Policy = key, f.policy
-		j, err := reward.NewJudge(f.judge)
-		if err != nil {
-			return nil, &usageError{err}
-		}
-		c.OpenEnded, r.judged, r.closers = j, j.Stats, append(r.closers, j)
-	case f.rewardModel.URL != "":
-		f.rewardModel.Key, f.rewardModel.Policy = key, f.policy
-		m, err := reward.NewRewardModel(f.rewardModel)
-		if err != nil {
-			return nil, &usageError{err}
-		}
-		c.OpenEnded, r.judged, r.closers = m, m.Stats, append(r.closers, m)
-	}
+	c := mixed.Config{Extract: f.extract, Judge: f.judge, RewardModel: f.rewardModel, Exec: map[string]reward.ProcessConfig{}, HTTP: map[string]mixed.Service{}}
+	c.Judge.Key, c.Judge.Policy = key, f.policy
+	c.RewardModel.Key, c.RewardModel.Policy = key, f.policy
 	for _, x := range f.exec {
 		name, line, ok := strings.Cut(x, "=")
 		fields := strings.Fields(line)
 		if !ok || name == "" || len(fields) == 0 {
 			return nil, usagef("--exec is %q: want TYPE=PROGRAM ARGS...", x)
 		}
-		p, err := reward.NewProcess(reward.ProcessConfig{Path: fields[0], Args: fields[1:], Timeout: f.policy.Timeout, Memory: int64(f.memory)})
-		if err != nil {
-			return nil, err
-		}
-		c.Custom[name], r.closers = p, append(r.closers, p)
+		c.Exec[name] = reward.ProcessConfig{Path: fields[0], Args: fields[1:], Timeout: f.policy.Timeout, Memory: int64(f.memory)}
 	}
 	for _, x := range f.http {
 		name, url, ok := strings.Cut(x, "=")
 		if !ok || name == "" {
 			return nil, usagef("--http is %q: want TYPE=URL", x)
 		}
-		s, err := reward.NewService(url, key, f.policy)
-		if err != nil {
-			return nil, &usageError{err}
-		}
-		c.Custom[name], r.closers = s, append(r.closers, s)
+		c.HTTP[name] = mixed.Service{URL: url, Key: key, Policy: f.policy}
 	}
-	r.custom = len(c.Custom) > 0
-	r.Registry, err = reward.New(c)
-	return r, err
+	m, err := mixed.Open(c)
+	if bad, ok := errors.AsType[*mixed.ConfigError](err); ok {
+		return nil, &usageError{bad.Err}
+	}
+	return m, err
 }
 
 func (a *app) rewardCommand() *cobra.Command {
@@ -212,8 +157,8 @@ func (a *app) reward(c *cobra.Command, f *rewardFlags, files lineFlags, explain 
 	if err != nil {
 		return err
 	}
-	defer rewards.close()
-	d := &rewardReader{rewards: rewards.Registry, response: true, images: rewards.judged != nil || rewards.custom, extra: rewards.custom, root: f.images, dir: in.dir}
+	defer rewards.Close()
+	d := &rewardReader{rewards: rewards.Registry, response: true, images: rewards.Judged() || rewards.Custom(), extra: rewards.Custom(), root: f.images, dir: in.dir}
 	records := -1
 	if in.again { // an error in the last line must not cost a judge's work on those before
 		records = 0
@@ -389,7 +334,7 @@ func printable(s string) string {
 }
 
 // rewardSummary says what the rewards were.
-func (a *app) rewardSummary(r *rewarder) {
+func (a *app) rewardSummary(r *mixed.Mixed) {
 	if a.quiet {
 		return
 	}
@@ -414,11 +359,11 @@ func (a *app) rewardSummary(r *rewarder) {
 		line += fmt.Sprintf(", %d masked: %s", masked, strings.Join(parts, ", "))
 	}
 	fmt.Fprintln(a.stderr, line)
-	if s, ok := stats[reward.OpenEnded]; ok && r.judged == nil && s.Masked > 0 {
+	if s, ok := stats[reward.OpenEnded]; ok && !r.Judged() && s.Masked > 0 {
 		fmt.Fprintf(a.stderr, "thinker: open_ended is masked without --judge or --reward-model\n")
 	}
-	if r.judged != nil {
-		s := r.judged()
+	if r.Judged() {
+		s := r.Calls()
 		line := fmt.Sprintf("thinker: judge: %d scores, %d cached, %d failed; %d calls, %d of them again, %d tokens", s.Scores, s.Cached, s.Failed, s.Attempts, s.Retries, s.Tokens)
 		var kinds []string
 		for k, n := range s.Failures {

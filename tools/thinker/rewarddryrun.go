@@ -64,8 +64,8 @@ func (a *app) rewardDryRun(ctx context.Context, f *rewardFlags, data string, n i
 	if err != nil {
 		return err
 	}
-	defer rewards.close()
-	d := &rewardReader{rewards: rewards.Registry, extra: rewards.custom, dir: in.dir}
+	defer rewards.Close()
+	d := &rewardReader{rewards: rewards.Registry, extra: rewards.Custom(), dir: in.dir}
 	var sample []drawn
 	rng := rand.New(rand.NewPCG(seed, 0))
 	total := 0
@@ -93,7 +93,7 @@ func (a *app) rewardDryRun(ctx context.Context, f *rewardFlags, data string, n i
 	for i, s := range sample {
 		records[i] = s.record
 	}
-	run, err := rewards.Try(ctx, records, rewards.place.Wrap)
+	run, err := rewards.Try(ctx, records, rewards.Place.Wrap)
 	if err != nil {
 		return err
 	}
