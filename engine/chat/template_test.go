@@ -28,8 +28,21 @@ func released(t *testing.T) string {
 	return file.Template
 }
 
+func TestTemplate(t *testing.T) {
+	if got := released(t); got != Template {
+		t.Errorf("the released template is\n%q\nTemplate is\n%q", got, Template)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(Template), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckTemplate(dir); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCheckTemplate(t *testing.T) {
-	template := released(t)
+	template := Template
 	object := func(v any) string {
 		data, err := json.Marshal(map[string]any{"chat_template": v})
 		if err != nil {

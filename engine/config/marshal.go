@@ -151,6 +151,29 @@ func (c *Config) MarshalReleased() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
+// File returns the bytes of a preprocessor_config.json for p. [ParsePreprocessor]
+// reads from it a Preprocessor equal to p.
+func (p *Preprocessor) File() ([]byte, error) {
+	out, err := json.MarshalIndent(struct {
+		MinPixels          int        `json:"min_pixels"`
+		MaxPixels          int        `json:"max_pixels"`
+		PatchSize          int        `json:"patch_size"`
+		TemporalPatchSize  int        `json:"temporal_patch_size"`
+		MergeSize          int        `json:"merge_size"`
+		RescaleFactor      pyFloat    `json:"rescale_factor"`
+		Mean               [3]pyFloat `json:"image_mean"`
+		Std                [3]pyFloat `json:"image_std"`
+		ImageProcessorType string     `json:"image_processor_type"`
+		ProcessorClass     string     `json:"processor_class"`
+	}{p.MinPixels, p.MaxPixels, p.PatchSize, p.TemporalPatchSize, p.MergeSize, pyFloat(p.RescaleFactor),
+		[3]pyFloat{pyFloat(p.Mean[0]), pyFloat(p.Mean[1]), pyFloat(p.Mean[2])}, [3]pyFloat{pyFloat(p.Std[0]), pyFloat(p.Std[1]), pyFloat(p.Std[2])},
+		"Qwen2VLImageProcessor", "Qwen2_5_VLProcessor"}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return append(out, '\n'), nil
+}
+
 func present(id int) *int {
 	if id < 0 {
 		return nil

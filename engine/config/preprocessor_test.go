@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,6 +124,24 @@ func TestLoadPreprocessorFiles(t *testing.T) {
 	put(PreprocessorFile, `{"max_pixels":5000}`)
 	if got := load(); got != 5000 {
 		t.Errorf("%s: MaxPixels %d, want 5000", PreprocessorFile, got)
+	}
+}
+
+func TestPreprocessorFile(t *testing.T) {
+	for _, want := range []*Preprocessor{
+		DefaultPreprocessor(),
+		{MinPixels: 1, MaxPixels: 1 << 30, PatchSize: 8, TemporalPatchSize: 1, MergeSize: 3, RescaleFactor: 1, Mean: [3]float64{-1, 0, 0.1}, Std: [3]float64{1, 0.5, 1e-9}},
+	} {
+		data, err := want.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ParsePreprocessor(data, "file"); err != nil || *got != *want {
+			t.Errorf("%s\nis read as %+v, %v, want %+v", data, got, err, want)
+		}
+	}
+	if _, err := (&Preprocessor{RescaleFactor: math.NaN()}).File(); err == nil {
+		t.Error("a factor that is no number was written")
 	}
 }
 

@@ -19,6 +19,7 @@ type addedToken struct {
 	lstrip     bool // takes the white space before it
 	rstrip     bool // takes the white space after it
 	normalized bool // found after normalization
+	inBase     bool // the base vocabulary has it too
 }
 
 // matcher finds added tokens: at the leftmost place, the longest. Its semantics are

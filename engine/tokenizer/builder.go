@@ -133,6 +133,7 @@ func (b *builder) addToken(v value, t addedToken) error {
 	}
 	b.set(t.id, t.content)
 	b.lastID = max(b.lastID, t.id)
+	t.inBase = known
 	b.added = append(b.added, t)
 	b.isAdd[t.content] = true
 	return nil

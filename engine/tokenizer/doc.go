@@ -47,6 +47,11 @@
 // U+FFFD; a [Decoder] does so piece by piece. Encoding decoded ids again may give
 // other ids, so whatever needs ids must keep them.
 //
+// # Training
+//
+// [Train] makes a tokenizer of a corpus, for models that begin from nothing, and
+// [Tokenizer.Save] writes one to a folder.
+//
 // # Limits
 //
 // A file may have 64 MiB, an id must be below 1,048,576, an added token has at most

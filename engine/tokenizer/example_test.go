@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"slices"
 
 	"github.com/thinker-vl/thinker/engine/tokenizer"
 )
@@ -46,6 +47,20 @@ func ExampleDecoder() {
 	}
 	fmt.Printf("%q\n", decoder.Flush())
 	// Output: "h" "" "é" "!" ""
+}
+
+func ExampleTrain() {
+	texts := []string{"hello world", "hello there", "a whole world"}
+	tok, err := tokenizer.Train(slices.Values(texts), tokenizer.TrainOptions{VocabSize: 264})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for id := int32(256); id < 265; id++ {
+		token, _ := tok.Token(id)
+		fmt.Print(token, " ")
+	}
+	fmt.Println(tok.Encode("hello<|im_end|>"))
+	// Output: he Ġw ld ll or hell Ġwor hello <|endoftext|> [263 266]
 }
 
 // smallTokenizer writes a folder with the 256 bytes, four merges and one added
