@@ -27,5 +27,5 @@ func ExampleParse() {
 	// Output:
 	// system: [{"Answer with a letter." ""}]
 	// user: [{"Which colour?\nChoices:\nA: red\nB: blue " ""} {"" "/data/dot.png"}]
-	// prompt: short.tmpl:2:18: executing "user" at <.Qestion>: can't evaluate field Qestion: want .ID, .Type, .Question, .Options, .QuestionWithOptions, .Pictures, .Picture N, .Count or .Extra KEY
+	// prompt: short.tmpl:2:19: executing "user" at <.Qestion>: can't evaluate field Qestion: want .ID, .Type, .Question, .Options, .QuestionWithOptions, .Pictures, .Picture N, .Count or .Extra KEY
 }
