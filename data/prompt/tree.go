@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -15,7 +16,9 @@ const (
 
 // checkTree refuses what a layout may not do: text outside the blocks, which nobody would see, and all that could run for long.
 func checkTree(t *template.Template) error {
-	for _, x := range t.Templates() {
+	all := t.Templates() // in no order
+	slices.SortFunc(all, func(a, b *template.Template) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, x := range all {
 		if x.Tree == nil || x.Root == nil {
 			continue
 		}
