@@ -208,9 +208,12 @@ func (c *chart) frame(p *plot.Plot) {
 			y0 = 0
 		}
 	}
-	if !(y1 > y0) {
-		pad := max(math.Abs(y0)*0.1, 1e-12)
+	if flat := max(1e-9*max(math.Abs(y0), math.Abs(y1)), 1e-30); !(y1-y0 > flat) {
+		pad := 0.1 * math.Abs(y0)
 		y0, y1 = y0-pad, y1+pad
+		if pad < 1e-12 {
+			y0, y1 = 0, 1
+		}
 	}
 	if !(x1 > x0) {
 		x0, x1 = x0-0.5, x1+0.5
@@ -236,14 +239,23 @@ type ticks struct {
 
 func (t ticks) Ticks(low, high float64) (out []plot.Tick) {
 	step := math.Pow(10, math.Floor(math.Log10((high-low)/float64(t.most))))
-	for k := 0; math.Floor(high/step)-math.Ceil(low/step)+1 > float64(t.most); k++ {
+	for k := 0; k < 12 && math.Floor(high/step)-math.Ceil(low/step)+1 > float64(t.most); k++ {
 		step *= [...]float64{2, 2.5, 2}[k%3]
 	}
 	if t.whole {
 		step = max(step, 1)
 	}
-	for i := math.Ceil(low/step - 1e-9); i*step <= high+1e-9*step; i++ {
+	for i := math.Ceil(low/step - 1e-9); i*step <= high+1e-9*step && len(out) <= t.most; i++ {
 		out = append(out, plot.Tick{Value: i * step, Label: format(i * step)})
+	}
+	// Ticks that differ late need more digits.
+	for p := 4; p < 17; p++ {
+		if len(slices.CompactFunc(slices.Clone(out), func(a, b plot.Tick) bool { return a.Label == b.Label })) == len(out) {
+			break
+		}
+		for i := range out {
+			out[i].Label = minus(strconv.FormatFloat(out[i].Value, 'g', p, 64))
+		}
 	}
 	return out
 }
@@ -330,14 +342,19 @@ func (t *table) line(metric, name string, colour int) *curve {
 		return nil
 	}
 	raw := s.points()
+	if len(raw) == 0 {
+		return nil
+	}
 	u := &curve{Name: name, Colour: colour, points: raw, Last: format(s.last.Y)}
 	if span(len(raw)) > 1 {
 		u.points, u.raw = smooth(raw), raw
 	}
 	if t.width > 1 {
 		u.raw = nil
-		for i, b := range s.bins {
-			u.area = append(u.area, bin{x: raw[i].X, y: raw[i].Y, min: b.min, max: b.max})
+		for _, b := range s.bins {
+			if drawn(b.min) && drawn(b.max) {
+				u.area = append(u.area, bin{x: b.x / float64(b.n), min: b.min, max: b.max})
+			}
 		}
 	}
 	return u
@@ -366,12 +383,12 @@ func held(list []*evaluation, metric, name string, colour int, band bool) *curve
 	u := &curve{Name: name, Colour: colour, dots: true}
 	for _, e := range list {
 		v := e.metric(metric)
-		if !finite(v) {
+		if !drawn(v) {
 			continue
 		}
 		u.points = append(u.points, point{float64(e.Update), v})
 		u.Last = format(v)
-		if low, high, ok := e.interval(metric); band && ok {
+		if low, high, ok := e.interval(metric); band && ok && drawn(low) && drawn(high) {
 			u.area = append(u.area, bin{x: float64(e.Update), y: v, min: low, max: high})
 		}
 	}

@@ -59,8 +59,9 @@ func (d *folder) evaluations() (list []*evaluation, total int) {
 	for {
 		entries, err := in.ReadDir(1000)
 		for _, e := range entries {
-			digits, ok := strings.CutPrefix(e.Name(), "step-")
-			if digits, ok = strings.CutSuffix(digits, ".json"); ok {
+			digits, step := strings.CutPrefix(e.Name(), "step-")
+			digits, json := strings.CutSuffix(digits, ".json")
+			if step && json {
 				if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n >= 0 && strconv.FormatInt(n, 10) == digits {
 					numbers = append(numbers, n)
 				}

@@ -1,8 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/thinker-vl/thinker/grpo/reward"
@@ -12,8 +15,8 @@ const (
 	tailBytes     = 32 << 20 // of completions.jsonl
 	maxGroups     = 12
 	maxMembers    = 96 // samples of all groups
-	textBytes     = 5000
-	memberBytes   = 1600
+	textBytes     = 4000
+	memberBytes   = 1200
 	questionBytes = 1500
 	answerBytes   = 300
 )
@@ -32,7 +35,7 @@ func split(s string, most int) (r response) {
 		think, rest, closed := strings.Cut(think, "</think>")
 		r.Think = clip(strings.TrimSpace(think), most)
 		if closed {
-			r.Rest = clip(strings.TrimSpace(rest), most)
+			r.Rest = clip(strings.TrimSpace(rest), max(most-len(r.Think.Text), most/4))
 		}
 	} else {
 		r.Rest = clip(trimmed, most)
@@ -287,7 +290,7 @@ func (d *folder) groups(pictures *album) (groups []group, update int64, note str
 		index[c.Prompt] = append(index[c.Prompt], c)
 	}
 	shown := 0
-	for _, k := range order {
+	for _, k := range interesting(order, index) {
 		cs := index[k]
 		if len(groups) == maxGroups || shown > 0 && shown+len(cs) > maxMembers {
 			break
@@ -297,12 +300,36 @@ func (d *folder) groups(pictures *album) (groups []group, update int64, note str
 		groups = append(groups, newGroup(cs, pictures))
 	}
 	if shown < len(rollout) {
-		note = fmt.Sprintf("The first %s of %s, and %d of their %s.", count(int64(len(groups)), "group"), fmt.Sprint(len(order)), shown, count(int64(len(rollout)), "sample"))
+		note = fmt.Sprintf("%d groups of %d are shown, with %d of %s: of every type, those that something is learned from first.", len(groups), len(order), shown, count(int64(len(rollout)), "sample"))
 	}
 	if cut && !begin {
 		note += fmt.Sprintf(" Of completions.jsonl only the last %d MiB are read, which do not hold the whole rollout.", tailBytes>>20)
 	}
 	return groups, rollout[0].Step, strings.TrimSpace(note), true
+}
+
+// interesting orders prompts: those whose samples have a signal first, of every type in turn.
+func interesting(prompts []int, samples map[int][]*completion) []int {
+	turns := map[int][2]int{} // whether there is none, and how many of its type came before
+	seen := map[[2]string]int{}
+	for _, k := range prompts {
+		none, kind := 1, ""
+		for _, c := range samples[k] {
+			if a := optional(c.Advantage); finite(a) && a != 0 {
+				none = 0
+			}
+			kind = cmp.Or(kind, c.Type)
+		}
+		key := [2]string{kind, strconv.Itoa(none)}
+		turns[k] = [2]int{none, seen[key]}
+		seen[key]++
+	}
+	order := slices.Clone(prompts)
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := turns[a], turns[b]
+		return cmp.Or(x[0]-y[0], x[1]-y[1])
+	})
+	return order
 }
 
 func newGroup(cs []*completion, pictures *album) group {
@@ -333,7 +360,10 @@ func newGroup(cs []*completion, pictures *album) group {
 		case !finite(a):
 			m.Advantage, m.Sign = "masked", "masked"
 		default:
-			m.Advantage, m.Sort = signed(a), fmt.Sprintf("%g", a)
+			m.Advantage, m.Sort = signed(a), strconv.FormatFloat(a, 'g', -1, 64)
+			if a != 0 && a > -100 && a < 100 {
+				m.Advantage = minus(fmt.Sprintf("%+.2f", a))
+			}
 			m.Sign = "even"
 			if a > 0 {
 				m.Sign = "up"
@@ -341,7 +371,7 @@ func newGroup(cs []*completion, pictures *album) group {
 				m.Sign = "down"
 			}
 			if most > 0 {
-				m.Strength = int(100 * max(a, -a) / most)
+				m.Strength = int(100 * (max(a, -a) / most))
 			}
 			g.Equal = g.Equal && a == 0
 		}

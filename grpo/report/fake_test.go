@@ -74,8 +74,8 @@ func (f fake) write(t testing.TB) string {
 	}
 	f.completions(t, rng, dir)
 	put("warnings.jsonl", []byte(`{"update":12,"text":"reward mcq has not fired in 12 updates"}`+"\n"))
-	put("run.yaml", []byte("# resolved by thinker 0.1\nkind: grpo\nmodel: out/demo/sft/step-200/model\ndata:\n  train: [out/demo/scenes/records.jsonl]\n  held: 64\nseed: 7\n"+
-		"prompts: 16\ngroup: 8\ntemperature: 1\nmax_tokens: 128\nlearning_rate: 1e-4\nbeta: 0.01\n"))
+	put("run.yaml", []byte("# the resolved run file\nmodel:\n  path: out/demo/sft/step-200/model\ndata:\n  files: [out/demo/scenes/records.jsonl]\n  held_out: 64\n"+
+		"grpo:\n  learning_rate: 1e-4\n  beta: 0.01\nrollout:\n  prompts: 16\n  num_generations: 8\nseed: 7\n"))
 	put("step-30/manifest.json", fmt.Appendf(nil, `{"format":1,"step":30,"policy":%d,"model":"x","state":{"step":30,"update":%d,"total":30,"ended":""}}`, f.updates, f.updates))
 	return dir
 }
@@ -167,6 +167,7 @@ func (f fake) evaluation(t testing.TB, rng *rand.Rand, dir string, step, update 
 	add(fmt.Sprintf("mean@%d", f.samples), sum/n, n)
 	add("extracted_ratio", extracted/n, n)
 	metrics["mean_length"], metrics["clipped_ratio"], metrics["rewards/masked"] = 55.2, 0.04, nil
+	metrics["rewards/failed"], metrics["rewards/digit/mean"] = 3, 0.5
 	text, err := json.MarshalIndent(map[string]any{"step": step, "update": update, "prompts": f.prompts, "k": f.samples, "temperature": 1, "seed": 7, "metrics": metrics, "ci": ci}, "", " ")
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,7 @@ type page struct {
 	Before, After string // what the columns of the tables stand for
 	Single        bool   // there is one evaluation
 	EvalNote      string
+	Intervals     bool  // there are confidence intervals
 	Types         []row // reward by type
 	Metrics       []row // the other metrics, overall
 	ByType        []row // the same by type
@@ -115,7 +116,7 @@ func (d *folder) page(dir string, o Options) (*page, error) {
 	if !hasMetrics && !files {
 		d.problem("metrics.jsonl: it is missing, so that there are no curves")
 	}
-	p.kind(metrics, hasMetrics)
+	p.kind(metrics, files)
 	p.runFile(d)
 	p.state(d, metrics, timing, hasMetrics)
 	p.warnings(d)
@@ -193,20 +194,20 @@ func (t *table) evaluations() []*evaluation {
 	return []*evaluation{first, last}
 }
 
-func (p *page) kind(t *table, hasMetrics bool) {
+func (p *page) kind(t *table, evaluated bool) {
 	switch {
 	case t.get("reward") != nil:
 		p.Kind = "GRPO"
 	case t.get("loss") != nil:
 		p.Kind = "SFT"
-	case !hasMetrics:
+	case t.rows == 0 && evaluated:
 		p.Kind = "Evaluation"
 	default:
 		p.Kind = "Run"
 	}
 }
 
-const runFileBytes = 64 << 10
+const runFileBytes = 32 << 10
 
 func (p *page) runFile(d *folder) {
 	b, whole := d.small("run.yaml")
@@ -234,9 +235,7 @@ func (p *page) state(d *folder, metrics, timing *table, hasMetrics bool) {
 	if manifest != nil {
 		p.fact("Model", d.model(step))
 	}
-	for _, f := range d.settings() {
-		p.fact(f.Name, f.Value)
-	}
+	p.settings()
 	updates := int64(-1)
 	if hasMetrics && metrics.began {
 		updates = metrics.last
@@ -392,7 +391,7 @@ func value(name string, v float64) string {
 	case !finite(v):
 	case percent(name):
 		return minus(strconv.FormatFloat(100*v, 'f', 1, 64)) + "\u202f%"
-	case (base == "reward" || base == "rewards" || strings.HasPrefix(base, "mean@")) && math.Abs(v) < 100:
+	case (base == "reward" || strings.HasSuffix(name, "/mean") || strings.HasPrefix(base, "mean@")) && math.Abs(v) < 100:
 		return minus(strconv.FormatFloat(v, 'f', 3, 64))
 	}
 	return format(v)
@@ -402,7 +401,7 @@ func value(name string, v float64) string {
 func worth(name string) float64 {
 	base, _, _ := strings.Cut(name, "/")
 	switch {
-	case base == "loss" || base == "clipped_ratio" || base == "masked" || base == "failed":
+	case base == "loss" || base == "clipped_ratio" || name == "rewards/masked" || name == "rewards/failed":
 		return -1
 	case base == "reward" || base == "accuracy" || base == "extracted_ratio" || strings.HasPrefix(base, "pass@") || strings.HasPrefix(base, "mean@"):
 		return 1
@@ -416,17 +415,18 @@ func compareMetric(first, last *evaluation, name, label string) row {
 	r := row{Name: label, Before: value(name, b), After: value(name, a), Share: -1, HasBefore: first != last, Class: "none"}
 	bl, bh, bok := first.interval(name)
 	al, ah, aok := last.interval(name)
+	unit := "\u202f%"
 	if bok {
-		r.BeforeCI = value(name, bl) + " – " + value(name, bh)
+		r.BeforeCI = strings.TrimSuffix(value(name, bl), unit) + " – " + value(name, bh)
 	}
 	if aok {
-		r.AfterCI = value(name, al) + " – " + value(name, ah)
+		r.AfterCI = strings.TrimSuffix(value(name, al), unit) + " – " + value(name, ah)
 	}
 	if finite(b) && finite(a) && first != last {
 		r.HasChange = true
 		r.Change = value(name, a-b)
 		if percent(name) {
-			r.Change = strings.TrimSuffix(r.Change, "%") + "points"
+			r.Change = strings.TrimSuffix(r.Change, "%") + "pp"
 		}
 		if a > b {
 			r.Change = "+" + r.Change
@@ -473,7 +473,7 @@ func sortMetrics(names []string) {
 }
 
 var metricLabels = map[string]string{"reward": "Reward", "accuracy": "Accuracy", "extracted_ratio": "Answers extracted", "mean_length": "Mean length",
-	"clipped_ratio": "Cut at the length limit", "loss": "Loss"}
+	"clipped_ratio": "Cut at the length limit", "loss": "Loss", "rewards": "Reward function", "rewards/masked": "Samples without a score", "rewards/failed": "Rewards that failed"}
 
 func label(name string) string {
 	if l := metricLabels[name]; l != "" {
@@ -488,7 +488,7 @@ func (p *page) compare(list []*evaluation, total int) {
 		return
 	}
 	first, last := list[0], list[len(list)-1]
-	p.Single = first == last
+	p.Single, p.Intervals = first == last, len(last.CI) > 0
 	p.Before, p.After = fmt.Sprintf("Update %d", first.Update), fmt.Sprintf("Update %d", last.Update)
 	names := map[string]bool{}
 	for _, e := range []*evaluation{first, last} {
@@ -507,11 +507,9 @@ func (p *page) compare(list []*evaluation, total int) {
 			r := compareMetric(first, last, name, "All types")
 			r.Total = true
 			p.Types = slices.Insert(p.Types, 0, r)
-		case base == "rewards" && len(p.Metrics) < 60:
-			p.Metrics = append(p.Metrics, compareMetric(first, last, name, line(name, 80)))
-		case typed && len(p.ByType) < 200:
+		case typed && metricLabels[name] == "" && len(p.ByType) < 200:
 			p.ByType = append(p.ByType, compareMetric(first, last, name, label(base)+" · "+line(kind, 40)))
-		case !typed && len(p.Metrics) < 60:
+		case (!typed || metricLabels[name] != "") && len(p.Metrics) < 60:
 			p.Metrics = append(p.Metrics, compareMetric(first, last, name, label(name)))
 		}
 	}
@@ -524,7 +522,7 @@ func (p *page) compare(list []*evaluation, total int) {
 			}
 			t := tile{Name: n, Before: r.Before, After: r.After, Change: r.Change, Class: r.Class, Note: ""}
 			if r.AfterCI != "" {
-				t.Note = "interval " + r.AfterCI
+				t.Note = "CI " + r.AfterCI
 			}
 			if name == "mean_length" {
 				t.Note = "tokens"
@@ -657,6 +655,16 @@ func (p *page) charts(metrics, timing *table, list []*evaluation, files bool) er
 		}
 		front = append([]figure{{&chart{Title: "Loss", Unit: "nats a token"}, []*curve{loss, held}}}, front...)
 		loss = nil
+	}
+	// Several shades over each other show nothing.
+	for _, f := range front {
+		if len(f.curves) > 2 {
+			for _, u := range f.curves {
+				if u != nil {
+					u.area = nil
+				}
+			}
+		}
 	}
 	back := []figure{
 		{&chart{Title: "Completion length", Unit: "tokens"}, []*curve{metrics.line("completions/mean_length", "mean", 1), metrics.line("completions/max_length", "longest", 2)}},

@@ -20,8 +20,8 @@ import (
 const (
 	pictureSide  = 480 // pixels of a picture's longer side in the page
 	thumbSide    = 200
-	pictureBytes = 160 << 10 // of an encoded picture, above which it is compressed harder
-	pageBytes    = 1500 << 10
+	pictureBytes = 80 << 10   // of an encoded picture, above which it is compressed harder
+	pageBytes    = 1200 << 10 // of all pictures
 )
 
 // A picture stands in the page as data.

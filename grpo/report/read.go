@@ -3,13 +3,13 @@ package report
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -102,8 +102,9 @@ func lines(r io.Reader, f func(line []byte, at int64) error) (bad, first int, wh
 	at, next := int64(0), int64(0)
 	for number := 1; ; number++ {
 		line, at = line[:0], next
+		long := false
 		var err error
-		for long := false; ; {
+		for {
 			var part []byte
 			part, err = in.ReadSlice('\n')
 			next += int64(len(part))
@@ -111,15 +112,12 @@ func lines(r io.Reader, f func(line []byte, at int64) error) (bad, first int, wh
 				line = append(line, part...)
 			}
 			if err != bufio.ErrBufferFull {
-				if long {
-					line = nil
-				}
 				break
 			}
 		}
 		var refused error
 		switch {
-		case line == nil:
+		case long:
 			refused = fmt.Errorf("more than %d bytes", maxLine)
 		case err != nil && err != io.EOF:
 			refused = err
@@ -176,18 +174,15 @@ func (d *folder) tail(name string, n int64, f func(line []byte) error) (found, c
 		d.problem("%s: %v", name, reason(err))
 		return true, cut
 	}
-	skip, what := cut, "line"
+	part, what := bufio.NewReader(io.LimitReader(in, n+1)), "line"
 	if cut {
 		what = "from the part that is read, line"
+		for err = bufio.ErrBufferFull; err == bufio.ErrBufferFull; { // what is left of a line, or the newline before the part
+			_, err = part.ReadSlice('\n')
+		}
 	}
 	d.note(name, what, func() (int, int, error) {
-		return lines(io.LimitReader(in, n+1), func(line []byte, _ int64) error {
-			if skip { // what is left of a line, or the newline before the part
-				skip = false
-				return nil
-			}
-			return f(line)
-		})
+		return lines(part, func(line []byte, _ int64) error { return f(line) })
 	})
 	return true, cut
 }
@@ -203,10 +198,10 @@ func (x *number) UnmarshalJSON(b []byte) error {
 		*x = number(math.Inf(1))
 	case `"-Infinity"`:
 		*x = number(math.Inf(-1))
-	default:
-		var v float64
-		if err := json.Unmarshal(b, &v); err != nil {
-			return err
+	default: // JSON, but what else than a number ParseFloat knows begins with a letter
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
+			return fmt.Errorf("%.20s is no number", s)
 		}
 		*x = number(v)
 	}
@@ -256,6 +251,7 @@ func clip(s string, n int) text {
 
 // line is clip for text that stands in a line.
 func line(s string, n int) string {
+	s = s[:min(len(s), 8*n)]
 	t := clip(strings.Join(strings.Fields(s), " "), n)
 	if t.Cut > 0 {
 		return t.Text + "…"

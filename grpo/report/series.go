@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxBins  = 512 // points of a curve
+	maxBins  = 400 // points of a curve
 	maxNames = 400 // metrics
 )
 
@@ -147,12 +147,17 @@ func (t *table) names() []string { return slices.Sorted(maps.Keys(t.series)) }
 
 // points are the means of the bins.
 func (s *series) points() []point {
-	p := make([]point, len(s.bins))
-	for i, b := range s.bins {
-		p[i] = point{b.x / float64(b.n), b.y / float64(b.n)}
+	p := make([]point, 0, len(s.bins))
+	for _, b := range s.bins {
+		if q := (point{b.x / float64(b.n), b.y / float64(b.n)}); drawn(q.Y) {
+			p = append(p, q)
+		}
 	}
 	return p
 }
+
+// drawn reports whether a chart can show a value: sums and squares of those that it can do not overflow.
+func drawn(v float64) bool { return math.Abs(v) < 1e100 }
 
 // span is over how many points n points are smoothed; 1 is not at all.
 func span(n int) int {
