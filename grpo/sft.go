@@ -42,6 +42,9 @@ type SFTRun struct {
 	Progress func(Progress)
 }
 
+// Validate refuses what cannot be run over so many demonstrations, as Train does before anything else.
+func (c *SFTConfig) Validate(demonstrations int) error { return c.check(demonstrations) }
+
 func (c *SFTConfig) check(data int) error {
 	if err := c.Settings.Check(); err != nil {
 		return err

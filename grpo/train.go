@@ -89,6 +89,9 @@ type Progress struct {
 // ErrStopped is returned by a run that was told to stop: it is saved, and goes on when it is run again.
 var ErrStopped = errors.New("grpo: stopped and saved; run again to go on")
 
+// Validate refuses what cannot be run over so many examples, as Train does before anything else.
+func (c *Config) Validate(examples int) error { return c.check(examples) }
+
 func (c *Config) check(data int) error {
 	bad := func(name string, v any, want string) error {
 		return &SettingsError{Key: name, Err: fmt.Errorf("%v: want %s", v, want)}

@@ -16,6 +16,7 @@ import (
 	"github.com/thinker-vl/thinker/engine"
 	"github.com/thinker-vl/thinker/engine/chat"
 	"github.com/thinker-vl/thinker/engine/imageproc"
+	"github.com/thinker-vl/thinker/grpo/reward"
 )
 
 // A Source is records by number, safe for concurrent use: a [data.Set], or [Records].
@@ -62,6 +63,9 @@ type Options struct {
 	Room      int            // tokens of the context that are kept for the completion
 	Check     Check
 
+	// Gold has the verifiers of prompts look at the gold answers: one that cannot be read can never be rewarded. Nil: they are not looked at.
+	Gold *reward.Registry
+
 	// Skip leaves out what the check refuses, in the place of an error. A picture that turns out to be broken when it is needed is
 	// logged, and the next record takes its record's place.
 	Skip bool
@@ -80,6 +84,9 @@ type Report struct {
 	MeanPrompt    float64 // tokens
 	LongestPrompt int
 	Pictures      int // of the records kept
+
+	// Shape is the largest prompt, and of demonstrations the longest completion, for the plan of a trainer's memory.
+	Shape engine.FamilyShape
 }
 
 // A set is what prompts and demonstrations have in common.
@@ -99,13 +106,14 @@ const (
 	badPicture  = "unreadable picture"
 	longPrompt  = "prompt too long"
 	badResponse = "no response"
+	badGold     = "gold answer that its verifier cannot read"
 )
 
 func problem(r *data.Record, reason string, err error) *data.Problem {
 	return &data.Problem{File: r.File, Line: r.Line, ID: r.ID, Reason: reason, Err: err}
 }
 
-func newSet(ctx context.Context, e *engine.Engine, s Source, o Options, check func(*set, *data.Record, *engine.Prompt) error) (*set, error) {
+func newSet(ctx context.Context, e *engine.Engine, s Source, o Options, completion func(*set, *data.Record, *engine.Prompt) ([]int32, error)) (*set, error) {
 	if o.Layout == nil {
 		o.Layout = prompt.Paper()
 	}
@@ -124,7 +132,7 @@ func newSet(ctx context.Context, e *engine.Engine, s Source, o Options, check fu
 		d.report.Kept = len(d.kept)
 		return d, nil
 	}
-	return d, d.check(ctx, check)
+	return d, d.check(ctx, completion)
 }
 
 // checkBlock is how many records are checked between two looks at what was found.
@@ -132,12 +140,13 @@ const checkBlock = 256
 
 // found is what the check of a record found.
 type found struct {
-	kind             string
-	tokens, pictures int
-	err              error
+	kind       string
+	prompt     *engine.Prompt // without pixels where only headers are read
+	completion int            // tokens
+	err        error
 }
 
-func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.Prompt) error) error {
+func (d *set) check(ctx context.Context, completion func(*set, *data.Record, *engine.Prompt) ([]int32, error)) error {
 	total := d.source.Len()
 	tokens := 0
 	for first := 0; first < total; first += checkBlock {
@@ -150,7 +159,7 @@ func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.
 		for w := range workers {
 			work.Go(func() {
 				for i := w; i < len(block); i += workers {
-					block[i] = d.look(first+i, check)
+					block[i] = d.look(first+i, completion)
 				}
 			})
 		}
@@ -159,9 +168,11 @@ func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.
 			if f.err == nil {
 				d.kept = append(d.kept, first+i)
 				d.report.Types[f.kind]++
-				d.report.Pictures += f.pictures
-				d.report.LongestPrompt = max(d.report.LongestPrompt, f.tokens)
-				tokens += f.tokens
+				d.report.Pictures += len(f.prompt.Images)
+				d.report.LongestPrompt = max(d.report.LongestPrompt, len(f.prompt.IDs))
+				d.report.Shape.Grow(f.prompt)
+				d.report.Shape.CompletionTokens = max(d.report.Shape.CompletionTokens, f.completion)
+				tokens += len(f.prompt.IDs)
 				continue
 			}
 			p, ok := errors.AsType[*data.Problem](f.err)
@@ -190,7 +201,7 @@ func (d *set) check(ctx context.Context, check func(*set, *data.Record, *engine.
 	return nil
 }
 
-func (d *set) look(i int, check func(*set, *data.Record, *engine.Prompt) error) (f found) {
+func (d *set) look(i int, completion func(*set, *data.Record, *engine.Prompt) ([]int32, error)) (f found) {
 	load := d.e.Images().Measure
 	if d.o.Check == CheckPictures {
 		load = d.load
@@ -201,14 +212,40 @@ func (d *set) look(i int, check func(*set, *data.Record, *engine.Prompt) error) 
 		return f
 	}
 	p, err := d.prompt(r, load)
-	if err == nil && check != nil {
-		err = check(d, r, p)
+	if err == nil {
+		err = d.checkGold(r, p)
+	}
+	var ids []int32
+	if err == nil && completion != nil {
+		ids, err = completion(d, r, p)
 	}
 	if err != nil {
 		f.err = err
 		return f
 	}
-	return found{kind: r.Type, tokens: len(p.IDs), pictures: len(p.Images)}
+	if d.o.Check == CheckPictures {
+		for _, im := range p.Images {
+			im.Pixels = nil
+		}
+	}
+	return found{kind: r.Type, prompt: p, completion: len(ids)}
+}
+
+// checkGold refuses a gold answer that its verifier cannot read.
+func (d *set) checkGold(r *data.Record, p *engine.Prompt) error {
+	if d.o.Gold == nil {
+		return nil
+	}
+	v, err := d.o.Gold.Verifier(r.Type)
+	if err != nil {
+		return problem(r, badGold, err)
+	}
+	if c, ok := v.(reward.GoldChecker); ok {
+		if err := c.CheckGold(rewardRecord(r, p)); err != nil {
+			return problem(r, badGold, fmt.Errorf("gt: %w", err))
+		}
+	}
+	return nil
 }
 
 // load decodes a picture. A source that knows where its pictures may come from opens them itself.

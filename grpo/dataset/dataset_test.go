@@ -218,6 +218,20 @@ func TestChecks(t *testing.T) {
 		}
 	}
 
+	// A gold answer that can never be rewarded.
+	m, err := mixed.Open(mixed.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	golds := openSet(t, data.Options{Want: data.WantGold}, dir, good, `{"question": "?", "gt": "three", "verifier_type": "digit"}`, `{"question": "?", "gt": "[3, 1]", "verifier_type": "iou"}`)
+	if _, err := NewPrompts(context.Background(), e, golds, Options{Gold: m.Registry}); err == nil || !strings.Contains(err.Error(), "gt: the gold") || !strings.Contains(err.Error(), "three") {
+		t.Errorf("a gold answer that cannot be read: %v", err)
+	}
+	if p, err := NewPrompts(context.Background(), e, golds, Options{Gold: m.Registry, Skip: true}); err != nil || p.Len() != 1 || p.Report().Reasons[badGold] != 2 {
+		t.Errorf("gold answers that cannot be read: %v", err)
+	}
+
 	// A picture that breaks only when it is decoded: an error, or the next record in its place.
 	s := openSet(t, data.Options{}, dir, good, line("cut.png", "?"), line("a.png", "The third?"))
 	p, err := NewPrompts(context.Background(), e, s, Options{})
@@ -319,8 +333,11 @@ func TestRewards(t *testing.T) {
 	if got, want := scores(rewards[1], example("digit", "3")), []string{"NaN false false", "NaN false false", "NaN false false"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("of another type: %q, want %q", got, want)
 	}
-	if got := scores(rewards[2], example("bad", "3")); !strings.HasPrefix(got[0], "NaN") {
-		t.Errorf("a verifier that panics: %q", got)
+	if _, err := rewards[2].Judge(context.Background(), example("bad", "3"), samples); err == nil || !strings.Contains(err.Error(), "panicked: oh") {
+		t.Errorf("a verifier that panics: %v", err)
+	}
+	if _, err := rewards[0].Judge(context.Background(), example("digit", "three"), samples[:2]); err == nil || !strings.Contains(err.Error(), "three") {
+		t.Errorf("a gold answer that cannot be read: %v", err)
 	}
 	if _, err := rewards[0].Judge(context.Background(), &grpo.Example{Kind: "digit"}, samples); err == nil {
 		t.Error("an example without a record is taken")

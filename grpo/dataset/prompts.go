@@ -78,9 +78,8 @@ func NewDemonstrations(ctx context.Context, e *engine.Engine, s Source, o Option
 		return nil, err
 	}
 	o.Room = 0 // each has its own completion
-	d, err := newSet(ctx, e, s, o, func(d *set, r *data.Record, p *engine.Prompt) error {
-		_, err := d.completion(r, p, stop)
-		return err
+	d, err := newSet(ctx, e, s, o, func(d *set, r *data.Record, p *engine.Prompt) ([]int32, error) {
+		return d.completion(r, p, stop)
 	})
 	if err != nil {
 		return nil, err

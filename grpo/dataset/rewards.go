@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -39,7 +40,8 @@ func others(n int) []grpo.Verdict {
 	return v
 }
 
-// judge scores the samples of an example, all at once: a judge behind a network takes as long for one as for a group.
+// judge scores the samples of an example, all at once: a judge behind a network takes as long for one as for a group. That none of them
+// has a score is a failure.
 func judge(ctx context.Context, g *reward.Registry, x *grpo.Example, samples []*engine.Sample) ([]grpo.Verdict, error) {
 	r, ok := x.Record.(*reward.Record)
 	if !ok {
@@ -58,10 +60,17 @@ func judge(ctx context.Context, g *reward.Registry, x *grpo.Example, samples []*
 		})
 	}
 	work.Wait()
-	for _, err := range errs {
+	masked := 0
+	for i, err := range errs {
 		if err != nil {
 			return nil, err
 		}
+		if math.IsNaN(verdicts[i].Score) {
+			masked++
+		}
+	}
+	if masked > 0 && masked == len(samples) {
+		return nil, errors.New(verdicts[0].Reason)
 	}
 	return verdicts, nil
 }

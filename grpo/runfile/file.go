@@ -1,7 +1,6 @@
 package runfile
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/thinker-vl/thinker/binding"
@@ -157,7 +156,7 @@ func Default(k Kind) *File {
 	f.Prompt.Layout = prompt.PaperName
 	f.Rollout = Rollout{Prompts: 8, Group: 8, Iterations: 1, TopP: 1, MaxSkipped: 5}
 	f.Batch = Batch{Sequences: 8, MaxSkipped: 5}
-	f.Rewards = Rewards{Extract: "answer", ModelBeta: 0.2, Concurrency: 8, CallTimeout: time.Minute, Deadline: 3 * time.Minute, Attempts: 4, ExecWorkers: min(4, runtime.NumCPU()),
+	f.Rewards = Rewards{Extract: "answer", ModelBeta: 0.2, Concurrency: 8, CallTimeout: time.Minute, Deadline: 3 * time.Minute, Attempts: 4, ExecWorkers: 2,
 		Timeout: 5 * time.Minute, Workers: 8, DryRun: 64, DryRunMaxRejected: 0.1}
 	f.Evaluation = Evaluation{K: 1, Pass: 0.5}
 	f.Checkpoints = Checkpoints{Every: 10, Keep: 3, Best: true}

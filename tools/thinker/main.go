@@ -15,12 +15,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	rundir "github.com/thinker-vl/thinker/grpo/run"
 	"github.com/thinker-vl/thinker/tools/thinker/internal/output"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, cancel := context.WithCancel(context.Background())
+	received := make(chan os.Signal, 2)
+	signal.Notify(received, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-received
+		cancel()
+		s := <-received // a second signal ends the process at once, also where a shell has made it ignore the first
+		os.Exit(128 + int(s.(syscall.Signal)))
+	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -29,7 +37,8 @@ const (
 	exitOK          = 0
 	exitError       = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // as shells report a process that an interrupt ended
+	exitStopped     = rundir.ExitResume // a training run that was told to end and has saved: it goes on with --resume
+	exitInterrupted = 130               // as shells report a process that an interrupt ended
 )
 
 // An interrupted command has this long to end by itself and clean up behind it. Most look at the context every few milliseconds. An
@@ -57,6 +66,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	select {
 	case r = <-done:
 	case <-ctx.Done():
+		if a.finishing.Load() { // a training run, which finishes its step and saves; a second signal ends the process
+			r = <-done
+			break
+		}
 		wait := grace
 		if a.computing.Load() {
 			wait = engineGrace
@@ -81,6 +94,7 @@ type app struct {
 	verbose, quiet bool        // flags
 	started        bool        // the command line was understood
 	computing      atomic.Bool // an engine is at work
+	finishing      atomic.Bool // the command takes an interrupt for a wish to end, and is waited for
 
 	mu      sync.Mutex
 	outputs []*output.File
@@ -104,8 +118,8 @@ func (a *app) command() *cobra.Command {
 Inputs and outputs are files of one JSON object a line; "-" is standard input or output. Pictures are named by paths, absolute or
 relative to the input file's folder (of standard input, to the working directory). An input file is checked to its end before anything is
 computed. An output file is replaced when the new one is complete; on an error the old one stays. Errors name the file, the line and the
-value, on standard error. The exit status is 0 on success, 1 on an error, 2 on a command line that cannot be understood, 130 when
-interrupted.`,
+value, on standard error. The exit status is 0 on success, 1 on an error, 2 on a command line that cannot be understood, 75 when a training
+run was told to end and has saved, 130 when interrupted.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -118,7 +132,7 @@ interrupted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{suggestFlag(c, err)} })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error what is going on, also where that is no terminal")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no summary on standard error")
-	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.lossCommand(), a.stepCommand(), a.rewardCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
+	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.lossCommand(), a.stepCommand(), a.trainCommand(), a.sftCommand(), a.evalCommand(), a.reportCommand(), a.synthCommand(), a.rewardCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
 	a.begin(root.Commands())
 	return root
 }
@@ -150,6 +164,12 @@ func (a *app) report(ctx context.Context, c *cobra.Command, err error) int {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		fmt.Fprintln(a.stderr, "thinker: interrupted: what --out names is as it was")
 		return exitInterrupted
+	}
+	if stopped, ok := errors.AsType[*stoppedError](err); ok {
+		if !a.quiet {
+			fmt.Fprintf(a.stderr, "thinker: %v\n", stopped)
+		}
+		return exitStopped
 	}
 	// The engine names its options as Go programs know them.
 	flags := strings.NewReplacer("raise CacheBytes", "raise --cache", "lower CacheBytes", "lower --cache", "lower MaxTokens", "lower --max-tokens",

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/thinker-vl/thinker/data/scenes"
+)
+
+func (a *app) synthCommand() *cobra.Command {
+	f := scenes.Config{}
+	var out, size, shapes, kinds string
+	var names []string
+	for _, k := range scenes.Kinds() {
+		names = append(names, string(k))
+	}
+	c := &cobra.Command{
+		Use:   "synth --n N --out DIR",
+		Short: "Make a data set of synthetic scenes: pictures, questions, answers and reasoning traces",
+		Long: `Make a data set of synthetic scenes: coloured shapes in the cells of a grid; counting, comparing, arithmetic in LaTeX, multiple choice,
+grounding with boxes. The folder gets records.jsonl, in the schema of VLAA-Thinking, and images/*.png. A scene is a function of seed and
+number, so a larger set begins with a smaller one. Kinds of questions: ` + strings.Join(names, ", ") + ".",
+		Example: `  thinker synth --n 2000 --seed 1 --out scenes
+  thinker synth --n 200 --seed 2 --size 640x480 --kinds ground,count --out held-out`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if f.N < 1 || f.N > scenes.MaxN {
+				return usagef("--n is %d: want 1 to %d scenes", f.N, scenes.MaxN)
+			}
+			if c.Flags().Changed("size") {
+				w, h, ok := pair(size, "x")
+				if !ok {
+					return usagef("--size is %q: want WIDTHxHEIGHT in pixels, as 640x480", size)
+				}
+				f.Width, f.Height = w, h
+			}
+			if c.Flags().Changed("shapes") {
+				lo, hi, ok := pair(shapes, "-")
+				if !ok {
+					return usagef("--shapes is %q: want the least and the most of a scene, as 2-5", shapes)
+				}
+				f.MinShapes, f.MaxShapes = lo, hi
+			}
+			for k := range strings.SplitSeq(kinds, ",") {
+				if k = strings.TrimSpace(k); k != "" {
+					f.Kinds = append(f.Kinds, scenes.Kind(k))
+				}
+			}
+			if _, err := scenes.New(f); err != nil {
+				return &usageError{err}
+			}
+			if err := freshFolder(out); err != nil {
+				return err
+			}
+			bar := a.progress("drawing", int64(f.N))
+			defer bar.end()
+			if err := scenes.Write(c.Context(), out, f, func(done, _ int) { bar.set(int64(done)) }); err != nil {
+				return err
+			}
+			bar.end()
+			if !a.quiet {
+				fmt.Fprintf(a.stderr, "thinker: %s in %s\n", count(f.N, "scene"), out)
+			}
+			return nil
+		},
+	}
+	requiredDir(c, &out, "out", "folder to make")
+	fs := c.Flags()
+	fs.IntVar(&f.N, "n", 1000, "scenes")
+	fs.Uint64Var(&f.Seed, "seed", 0, "of the scenes")
+	fs.StringVar(&size, "size", "168x168", "width and height of the pictures, in pixels")
+	fs.StringVar(&shapes, "shapes", "2-5", "least and most shapes of a scene")
+	fs.StringVar(&kinds, "kinds", "", "kinds of questions, with commas between them; all when left out")
+	fs.IntVar(&f.Noise, "noise", 0, "grain of the background, 0 to 255")
+	fs.BoolVar(&f.NoTrace, "no-trace", false, "records without a response, for GRPO alone")
+	return c
+}
+
+// pair reads two positive numbers.
+func pair(s, sep string) (x, y int, ok bool) {
+	a, b, ok := strings.Cut(s, sep)
+	x, errX := strconv.Atoi(a)
+	y, errY := strconv.Atoi(b)
+	return x, y, ok && errX == nil && errY == nil && x > 0 && y > 0
+}
