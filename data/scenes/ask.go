@@ -101,7 +101,7 @@ func (s *Scene) ask(r *rand.Rand) bool {
 		} else if n < m {
 			right, sign = 1, "<"
 		}
-		s.choose(right, fmt.Sprintf("%s. %v: %d, %v: %d, %d %s %d.", s.list(), f, n, g, m, n, sign, m))
+		s.choose(right, fmt.Sprintf("%s. %v: %d, %v: %d, %d %s %d.", s.list(), f, n, g, m, n, sign, m)+" "+string(rune('A'+right))+".")
 	case Choose:
 		return s.askWhich(r)
 	case Fraction:
@@ -146,7 +146,7 @@ func (s *Scene) choose(right int, trace string) {
 	}
 	s.Answer = string(rune('A' + right))
 	s.Gold = s.Answer
-	s.Trace = trace + " " + s.Answer + "."
+	s.Trace = trace
 }
 
 // askWhich asks for the colour of the only shape of its form, or for the form of the only one of its colour.
@@ -177,6 +177,14 @@ func (s *Scene) askWhich(r *rand.Rand) bool {
 	right := r.IntN(len(s.Options))
 	last := len(s.Options) - 1
 	s.Options[right], s.Options[last] = s.Options[last], s.Options[right]
-	s.choose(right, fmt.Sprintf("%s. The %s: %s.", s.list(), s.config.place(x.Cell), x))
+	trace := fmt.Sprintf("%s. The %s is %s.", s.list(), x.Form, x.Color)
+	for i, o := range s.Options[:right+1] {
+		verdict := "no"
+		if i == right {
+			verdict = "yes"
+		}
+		trace += fmt.Sprintf(" %c: %s, %s.", 'A'+i, o, verdict)
+	}
+	s.choose(right, trace)
 	return true
 }

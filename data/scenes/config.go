@@ -54,7 +54,8 @@ type Config struct {
 	Kinds []Kind // one after another; all
 	Noise int    // grain of the background: every channel of a pixel is moved by up to so much, as a photograph's are; 0
 
-	NoTrace bool // records without a response
+	NoTrace  bool // records without a response
+	Untagged int  // of a hundred responses so many have no tags, as those of a model that was never told of them; 0
 }
 
 // The limits of a configuration.
@@ -95,7 +96,7 @@ func (c *Config) check() error {
 	return errors.Join(within("N", c.N, 0, MaxN), within("Width", c.Width, minSide, maxSide), within("Height", c.Height, minSide, maxSide),
 		within("Columns", c.Columns, 1, 3), within("Rows", c.Rows, 1, 3), within("MinShapes", c.MinShapes, 1, cells),
 		within("MaxShapes", c.MaxShapes, c.MinShapes, cells), within("Colors", c.Colors, 2, len(palette)), within("Shapes", c.Shapes, 2, len(outlines)),
-		within("Noise", c.Noise, 0, 255))
+		within("Noise", c.Noise, 0, 255), within("Untagged", c.Untagged, 0, 100))
 }
 
 func kindNames() string {

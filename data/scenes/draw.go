@@ -14,10 +14,10 @@ var palette = [...]struct {
 	name string
 	rgb  color.RGBA
 }{
-	{"red", color.RGBA{214, 39, 40, 255}},
-	{"blue", color.RGBA{31, 95, 200, 255}},
-	{"green", color.RGBA{36, 150, 60, 255}},
-	{"yellow", color.RGBA{240, 196, 25, 255}},
+	{"red", color.RGBA{222, 40, 40, 255}},
+	{"blue", color.RGBA{30, 80, 225, 255}},
+	{"green", color.RGBA{30, 165, 60, 255}},
+	{"yellow", color.RGBA{250, 210, 30, 255}},
 	{"purple", color.RGBA{130, 60, 170, 255}},
 	{"orange", color.RGBA{245, 125, 20, 255}},
 	{"black", color.RGBA{30, 30, 34, 255}},
@@ -90,15 +90,15 @@ func (s *Scene) Draw() *image.RGBA {
 	return m
 }
 
-// shade paints the background: lit from the right and from below in different colours, so that every part of the canvas looks a little
-// like its place, as in a photograph of a table.
+// shade paints the background: a grey in the middle of the range, as the mean of photographs is, lit from the right and from below in
+// different colours, so that every part of the canvas looks a little like its place.
 func (s *Scene) shade(m *image.RGBA) {
-	const fall = 60
+	const fall = 56
 	w, h := max(s.config.Width-1, 1), max(s.config.Height-1, 1)
 	for y := range s.config.Height {
 		for x := range s.config.Width {
-			right, down := fall*x/w, fall*y/h
-			m.SetRGBA(x, y, color.RGBA{s.back[0] - fall + uint8(right), s.back[1] - uint8((right+down)/4), s.back[2] - fall + uint8(down), 255})
+			right, down := fall*x/w-fall/2, fall*y/h-fall/2
+			m.SetRGBA(x, y, color.RGBA{uint8(s.back + right), uint8(s.back - (right+down)/2), uint8(s.back + down), 255})
 		}
 	}
 }

@@ -36,13 +36,17 @@ type Scene struct {
 	Answer   string   // as a good response gives it
 	Trace    string   // the reasoning to it
 
-	config *Config
-	back   [3]uint8
-	number int
+	config   *Config
+	untagged bool
+	back     int // grey of the background
+	number   int
 }
 
 // Response is the completion to imitate.
 func (s *Scene) Response() string {
+	if s.untagged {
+		return s.Trace + " The answer is " + s.Answer + "."
+	}
 	return "<think>" + s.Trace + "</think> <answer>" + s.Answer + "</answer>"
 }
 
@@ -64,6 +68,7 @@ func (g *Generator) Scene(i int) *Scene {
 	s := &Scene{Kind: c.Kinds[i%len(c.Kinds)], config: c, number: i}
 	s.ID = fmt.Sprintf("scene-%d-%d", c.Seed, i)
 	r := rand.New(rand.NewPCG(c.Seed, uint64(i)))
+	s.untagged = r.IntN(100) < c.Untagged
 	// Not every arrangement allows every question: another one is drawn until it does.
 	for {
 		s.arrange(r)
@@ -83,17 +88,15 @@ func (s *Scene) arrange(r *rand.Rand) {
 	side := min(w, h)
 	for _, cell := range cells {
 		x := Shape{Color: palette[r.IntN(c.Colors)].name, Form: outlines[r.IntN(c.Shapes)].name, Cell: cell}
-		x.R = side * (0.28 + 0.12*r.Float64())
-		room := 0.46*side - x.R
+		x.R = side * (0.32 + 0.10*r.Float64())
+		room := 0.47*side - x.R
 		x.X = (float64(cell%c.Columns)+0.5)*w + room*(2*r.Float64()-1)
 		x.Y = (float64(cell/c.Columns)+0.5)*h + room*(2*r.Float64()-1)
 		// Whole pixels, so that a box says where the shape is drawn.
 		x.X, x.Y, x.R = math.Round(x.X), math.Round(x.Y), math.Round(x.R)
 		s.Shapes = append(s.Shapes, x)
 	}
-	for i := range s.back {
-		s.back[i] = uint8(232 + r.IntN(20))
-	}
+	s.back = 108 + r.IntN(16)
 }
 
 // place names a cell.
