@@ -25,9 +25,10 @@ import (
 )
 
 const runHelp = `
-The run file has sections of keys: model, data, prompt, %s, checkpoints; and seed. --preset fills in what it
-does not say; --set KEY=VALUE, --model, --data, --out and --seed go over it. A key that is not known is refused, with the one that was probably meant. --print-config writes the
-resolved file, with all keys; the run's folder gets it as run.yaml before the first step.
+The run file has sections of keys: model, data, prompt, checkpoints, %s;
+and seed. --preset fills in what it does not say; --set KEY=VALUE, --model, --data, --out and --seed go over it. A key that is not known
+is refused, with the one that was probably meant. --print-config writes the resolved file, with all keys; the run's folder gets it as
+run.yaml before the first step.
 
 A folder that holds a run is refused, unless --resume says to go on with it; a run that is another one is refused with the keys that
 differ. --resume --out DIR needs no run file: that of the folder is read. A run that was killed anywhere and goes on ends in the same bytes.
@@ -43,7 +44,7 @@ func (a *app) trainCommand() *cobra.Command {
 		Long: `Train a policy by GRPO: it answers each question several times, verifiers score the answers, and it learns from what set the better
 ones of a group apart.
 
-` + "Records have the VLAA-Thinking schema: question, image, gt, verifier_type (digit, mcq, math, iou, open_ended, or one of your own)." + fmt.Sprintf(runHelp, "grpo, rollout, rewards, evaluation, early_stop", "rollout"),
+` + "Records have the VLAA-Thinking schema: question, image, gt, verifier_type (digit, mcq, math, iou, open_ended, or one of your own).\n" + fmt.Sprintf(runHelp, "grpo, rollout, rewards, evaluation, early_stop", "rollout"),
 		Example: `  thinker train --preset paper --model Qwen2.5-VL-3B-Instruct --data VLAA-Thinking-GRPO-25K.json --out runs/paper
   thinker train --config run.yaml --set rollout.prompts=16 --set grpo.learning_rate=2e-6
   thinker train --out runs/paper --resume`,
