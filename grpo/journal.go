@@ -30,6 +30,7 @@ type Keeping struct {
 // State is what a run carries from step to step, beside weights and optimizer.
 type State struct {
 	Step    int64        `json:"step"`   // rollouts made; of SFT: updates
+	Total   int64        `json:"total"`  // of them the run is to make
 	Update  int64        `json:"update"` // optimizer steps, skipped ones included
 	Cursor  data.Cursor  `json:"cursor"`
 	KL      KLController `json:"kl"`

@@ -81,7 +81,7 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		return err
 	}
 	r.Keeping.Log.Info("grpo: memory", "policy", r.Policy.Plan().String(), "training", plan.String(), "available", plan.Available)
-	j, err := openJournal(ctx, r.Keeping, r.Policy, r.Trainer, r.Config, State{})
+	j, err := openJournal(ctx, r.Keeping, r.Policy, r.Trainer, r.Config, State{Total: c.updates(r.Data.Len())})
 	if err != nil {
 		return err
 	}

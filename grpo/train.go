@@ -243,7 +243,7 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 		return err
 	}
 	r.Keeping.Log.Info("grpo: memory", "policy", r.Policy.Plan().String(), "training", plan.String(), "available", plan.Available)
-	start := State{KL: r.Config.KLController()}
+	start := State{KL: r.Config.KLController(), Total: r.Config.rollouts(r.Prompts.Len())}
 	j, err := openJournal(ctx, r.Keeping, r.Policy, r.Trainer, r.Config, start)
 	if err != nil {
 		return err

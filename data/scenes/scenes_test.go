@@ -18,11 +18,12 @@ import (
 
 // Every question is answered again from the shapes, by other means than those that wrote the answer.
 func TestAnswers(t *testing.T) {
-	for _, c := range []Config{{Seed: 1}, {Seed: 2, Colors: 8, Shapes: 6, MaxShapes: 9}, {Seed: 3, Columns: 1, Rows: 3, MinShapes: 1, MaxShapes: 3}, {Seed: 4, Columns: 2, Rows: 1, MinShapes: 2, MaxShapes: 2, Width: 640, Height: 48}} {
+	for _, c := range []Config{{Seed: 1, Untagged: 40}, {Seed: 2, Colors: 8, Shapes: 6, MaxShapes: 9}, {Seed: 3, Columns: 1, Rows: 3, MinShapes: 1, MaxShapes: 3}, {Seed: 4, Columns: 2, Rows: 1, MinShapes: 2, MaxShapes: 2, Width: 640, Height: 48}} {
 		g, err := New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
+		untagged := 0
 		for i := range 700 {
 			s := g.Scene(i)
 			if want := Kinds()[i%7]; s.Kind != want {
@@ -31,9 +32,17 @@ func TestAnswers(t *testing.T) {
 			if err := answered(s); err != nil {
 				t.Errorf("%s: %q: %v; answer %q of %v", s.ID, s.Question, err, s.Answer, s.Shapes)
 			}
-			if want := "<think>" + s.Trace + "</think> <answer>" + s.Answer + "</answer>"; s.Response() != want {
+			want := "<think>" + s.Trace + "</think> <answer>" + s.Answer + "</answer>"
+			if s.untagged {
+				want = s.Trace + " The answer is " + s.Answer + "."
+				untagged++
+			}
+			if s.Response() != want {
 				t.Errorf("%s: response %q", s.ID, s.Response())
 			}
+		}
+		if share := float64(untagged) / 7; math.Abs(share-float64(c.Untagged)) > 6 {
+			t.Errorf("seed %d: %.0f %% without tags, want %d", c.Seed, share, c.Untagged)
 		}
 	}
 }
@@ -206,7 +215,7 @@ func TestWrite(t *testing.T) {
 	if err := json.Unmarshal(small[:bytes.IndexByte(small, '\n')], &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.VerifierType != "digit" || r.Image != "scene-000000.png" || r.ImageSize != [2]int{168, 168} || r.Answer != g.Scene(0).Response() {
+	if r.VerifierType != "digit" || r.Image != "scene-000000.png" || r.ImageSize != [2]int{168, 168} || r.Response != g.Scene(0).Response() {
 		t.Errorf("record %+v", r)
 	}
 	if err := Write(t.Context(), filepath.Join(dir, "a"), Config{N: 1}, nil); err == nil || !strings.Contains(err.Error(), "holds files") {
@@ -243,6 +252,7 @@ func TestRefusals(t *testing.T) {
 		{Config{Colors: 9}, "Colors is 9"},
 		{Config{Shapes: 1}, "Shapes is 1"},
 		{Config{Noise: 256}, "Noise is 256"},
+		{Config{Untagged: 101}, "Untagged is 101"},
 		{Config{Kinds: []Kind{"cound"}}, `the kind "cound" is not known`},
 	} {
 		if _, err := New(c.config); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -22,7 +22,7 @@ type record struct {
 	Gold         any      `json:"gt"`
 	VerifierType string   `json:"verifier_type"`
 	Options      []string `json:"options,omitempty"`
-	Answer       string   `json:"answer,omitempty"`
+	Response     string   `json:"response,omitempty"`
 	Caption      string   `json:"caption"`
 	Meta         meta     `json:"meta"`
 	ImageSize    [2]int   `json:"image_size"`
@@ -37,7 +37,7 @@ func (s *Scene) record(image string) record {
 	r := record{ID: s.ID, Image: image, Question: s.Question, Gold: s.Gold, VerifierType: s.Kind.VerifierType(), Options: s.Options,
 		Caption: s.list(), Meta: meta{s.Kind, s.Trace}, ImageSize: [2]int{s.config.Height, s.config.Width}}
 	if !s.config.NoTrace {
-		r.Answer = s.Response()
+		r.Response = s.Response()
 	}
 	return r
 }

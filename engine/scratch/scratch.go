@@ -40,6 +40,7 @@ type Sizes struct {
 	Positions        int     // max_position_embeddings; 0: 32768
 	VocabMultiple    int     // the embedding's rows are a multiple of it; 0: 64
 	InitializerRange float64 // standard deviation of random weights; 0: 0.02
+	RopeTheta        float64 // base of the rotary positions; 0: 1e6. Small pictures and short texts are told apart by a small one
 	Untied           bool    // the output head is not the embedding
 }
 
@@ -58,6 +59,7 @@ func Config(tok *tokenizer.Tokenizer, s Sizes) (*config.Config, error) {
 	s.Positions = cmp.Or(s.Positions, 32768)
 	s.VocabMultiple = cmp.Or(s.VocabMultiple, 64)
 	s.InitializerRange = cmp.Or(s.InitializerRange, 0.02)
+	s.RopeTheta = cmp.Or(s.RopeTheta, 1e6)
 	if s.VocabMultiple < 0 {
 		return nil, fmt.Errorf("scratch: the vocabulary cannot be a multiple of %d", s.VocabMultiple)
 	}
@@ -68,7 +70,7 @@ func Config(tok *tokenizer.Tokenizer, s Sizes) (*config.Config, error) {
 	c := &config.Config{
 		Text: config.Text{
 			HiddenSize: s.Hidden, Layers: s.Layers, Heads: s.Heads, KVHeads: s.KVHeads, IntermediateSize: s.Intermediate, VocabSize: rows,
-			RMSNormEps: 1e-6, RopeTheta: 1e6, MaxPositionEmbeddings: s.Positions, InitializerRange: s.InitializerRange,
+			RMSNormEps: 1e-6, RopeTheta: s.RopeTheta, MaxPositionEmbeddings: s.Positions, InitializerRange: s.InitializerRange,
 		},
 		Vision: config.Vision{
 			HiddenSize: s.VisionHidden, Depth: s.VisionDepth, Heads: s.VisionHeads, IntermediateSize: s.VisionIntermediate,

@@ -94,6 +94,7 @@ type app struct {
 	verbose, quiet bool        // flags
 	started        bool        // the command line was understood
 	computing      atomic.Bool // an engine is at work
+	sparse         bool        // also elsewhere a line of progress now and then
 	finishing      atomic.Bool // the command takes an interrupt for a wish to end, and is waited for
 
 	mu      sync.Mutex
@@ -132,7 +133,7 @@ run was told to end and has saved, 130 when interrupted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{suggestFlag(c, err)} })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error what is going on, also where that is no terminal")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no summary on standard error")
-	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.lossCommand(), a.stepCommand(), a.trainCommand(), a.sftCommand(), a.evalCommand(), a.reportCommand(), a.synthCommand(), a.rewardCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
+	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.lossCommand(), a.stepCommand(), a.trainCommand(), a.sftCommand(), a.evalCommand(), a.reportCommand(), a.demoCommand(), a.synthCommand(), a.rewardCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
 	a.begin(root.Commands())
 	return root
 }

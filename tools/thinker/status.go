@@ -16,7 +16,8 @@ import (
 type status struct {
 	a    *app
 	mu   sync.Mutex
-	line string // on the terminal now
+	line string    // on the terminal now
+	last time.Time // of a line elsewhere
 
 	marks []tokenMark // of this rollout and the one before
 }
@@ -48,7 +49,7 @@ func (s *status) update(p grpo.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, rate := p.Metrics, s.rate(p)
-	if s.a.quiet || !s.a.terminal && !s.a.verbose {
+	if s.a.quiet || !s.a.terminal && !s.a.verbose && !s.due() {
 		return
 	}
 	var b strings.Builder
@@ -71,6 +72,18 @@ func (s *status) update(p grpo.Progress) {
 		return
 	}
 	fmt.Fprintf(s.a.stderr, "thinker: %s\n", b.String())
+}
+
+// sparsely is the time between two lines of progress of the demo where standard error is no terminal.
+const sparsely = 15 * time.Second
+
+// due reports whether it is time for a line.
+func (s *status) due() bool {
+	if !s.a.sparse || time.Since(s.last) < sparsely {
+		return false
+	}
+	s.last = time.Now()
+	return true
 }
 
 // print writes a line above the status.

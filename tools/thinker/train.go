@@ -98,7 +98,7 @@ func (s *session) close() (err error) {
 	return err
 }
 
-func (a *app) train(c *cobra.Command, flags *runFlags) (err error) {
+func (a *app) train(c *cobra.Command, flags *runFlags) error {
 	f, err := flags.load(c)
 	if err != nil {
 		return err
@@ -110,27 +110,41 @@ func (a *app) train(c *cobra.Command, flags *runFlags) (err error) {
 	if err := need(f); err != nil {
 		return err
 	}
-	old, err := openFolder(f, flags.resume)
+	done, err := a.launch(c.Context(), f, flags.resume, resumeCommand(f.Kind, f.Checkpoints.Dir))
 	if err != nil {
 		return err
 	}
-	if err := hashFiles(f, old); err != nil {
+	line, err := json.Marshal(done)
+	if err != nil {
 		return err
 	}
-	ctx, clock := c.Context(), time.Now()
+	_, err = a.stdout.Write(append(line, '\n'))
+	return err
+}
+
+// launch makes a run, or goes on with the one in its folder. goOn is the command that goes on with it once more.
+func (a *app) launch(ctx context.Context, f *runfile.File, resume bool, goOn string) (_ *result, err error) {
+	old, err := openFolder(f, resume)
+	if err != nil {
+		return nil, err
+	}
+	if err := hashFiles(f, old); err != nil {
+		return nil, err
+	}
+	clock := time.Now()
 	s := &session{a: a, f: f, status: &status{a: a}}
 	defer func() { err = errors.Join(err, s.close()) }()
 	var run func(ctx, stop context.Context) (*result, error)
-	if flags.kind == runfile.SFT {
+	if f.Kind == runfile.SFT {
 		run, err = s.openSFT(ctx)
 	} else {
 		run, err = s.openGRPO(ctx)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := writeRunFile(f); err != nil {
-		return err
+		return nil, err
 	}
 	// From here on the first interrupt is a wish to end.
 	a.finishing.Store(true)
@@ -139,12 +153,12 @@ func (a *app) train(c *cobra.Command, flags *runFlags) (err error) {
 	s.status.end()
 	switch {
 	case errors.Is(err, grpo.ErrStopped):
-		return &stoppedError{resumeCommand(f.Kind, f.Checkpoints.Dir)}
+		return nil, &stoppedError{goOn}
 	case err != nil:
 		if lastCheckpoint(f.Checkpoints.Dir) != "" {
-			err = fmt.Errorf("%w\nthinker: what was saved is there; go on with: %s", err, resumeCommand(f.Kind, f.Checkpoints.Dir))
+			err = fmt.Errorf("%w\nthinker: what was saved is there; go on with: %s", err, goOn)
 		}
-		return err
+		return nil, err
 	}
 	if done.Metrics == nil && !a.quiet {
 		fmt.Fprintf(a.stderr, "thinker: the run is finished: nothing was left to do\n")
@@ -153,12 +167,7 @@ func (a *app) train(c *cobra.Command, flags *runFlags) (err error) {
 	if !a.quiet {
 		fmt.Fprintf(a.stderr, "thinker: done in %v, peak memory %s: %s\n", time.Since(clock).Round(time.Second), formatBytes(peakMemory()), done.Checkpoint)
 	}
-	line, err := json.Marshal(done)
-	if err != nil {
-		return err
-	}
-	_, err = a.stdout.Write(append(line, '\n'))
-	return err
+	return done, nil
 }
 
 // A result is what a run says of itself on standard output.
