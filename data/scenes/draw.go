@@ -24,15 +24,15 @@ var palette = [...]struct {
 	{"pink", color.RGBA{240, 130, 180, 255}},
 }
 
-// outlines has the forms: polygons around (0, 0) that fill the square from -1 to 1 in at least one direction. A circle has none.
+// outlines has the forms, the first ones the easiest to tell apart: polygons around (0, 0) that fill the square from -1 to 1 in at least one direction. A circle has none.
 var outlines = [...]struct {
 	name   string
 	points [][2]float64
 }{
 	{"circle", nil},
-	{"square", [][2]float64{{-0.9, -0.9}, {0.9, -0.9}, {0.9, 0.9}, {-0.9, 0.9}}},
-	{"triangle", [][2]float64{{0, -1}, {1, 0.9}, {-1, 0.9}}},
 	{"star", star()},
+	{"triangle", [][2]float64{{0, -1}, {1, 0.9}, {-1, 0.9}}},
+	{"square", [][2]float64{{-0.9, -0.9}, {0.9, -0.9}, {0.9, 0.9}, {-0.9, 0.9}}},
 	{"diamond", [][2]float64{{0, -1}, {0.75, 0}, {0, 1}, {-0.75, 0}}},
 	{"cross", [][2]float64{{-0.35, -1}, {0.35, -1}, {0.35, -0.35}, {1, -0.35}, {1, 0.35}, {0.35, 0.35}, {0.35, 1}, {-0.35, 1}, {-0.35, 0.35}, {-1, 0.35}, {-1, -0.35}, {-0.35, -0.35}}},
 }

@@ -88,7 +88,7 @@ func (s *Scene) arrange(r *rand.Rand) {
 	side := min(w, h)
 	for _, cell := range cells {
 		x := Shape{Color: palette[r.IntN(c.Colors)].name, Form: outlines[r.IntN(c.Shapes)].name, Cell: cell}
-		x.R = side * (0.32 + 0.10*r.Float64())
+		x.R = side * (0.34 + 0.08*r.Float64())
 		room := 0.47*side - x.R
 		x.X = (float64(cell%c.Columns)+0.5)*w + room*(2*r.Float64()-1)
 		x.Y = (float64(cell/c.Columns)+0.5)*h + room*(2*r.Float64()-1)

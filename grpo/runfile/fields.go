@@ -44,6 +44,7 @@ func (f *File) fields() []field {
 		text("model.library", &m.Library, "a back-end's shared library; left out: the cpu back-end"),
 		free(integer("model.max_batch", &m.MaxBatch, 0, 1<<16, "sequences decoded together; 0: 64")),
 		free(integer("model.prefill_chunk", &m.PrefillChunk, 0, 1<<20, "most tokens of a forward pass of the sampler; 0: 512")),
+		number("model.vision_lr_scale", &m.VisionLRScale, 0, 1e6, "times the learning rate, for the vision tower; 0: as freeze_vision_tower"),
 		free(size("model.cache", &m.Cache, "KV cache, as 2GiB; 0: what the batch needs, at most an eighth of memory or 4 GiB")),
 		free(integer("model.micro_batch_rows", &m.MicroBatchRows, 0, math.MaxInt32, "most decoder rows of a training pass; 0: 4096")),
 		free(boolean("model.gradient_checkpointing", &m.Recompute, "keep no activations inside blocks: less memory, a third more work")),

@@ -51,6 +51,7 @@ type Model struct {
 	PrefillChunk int
 	Cache        int64 // bytes
 
+	VisionLRScale  float64 // times the learning rate, for the vision tower
 	MicroBatchRows int
 	Recompute      bool
 }
@@ -151,7 +152,7 @@ type Checkpoints struct {
 // Default is what a file says that says nothing.
 func Default(k Kind) *File {
 	f := &File{Kind: k, Settings: grpo.Defaults("", ""), Seed: 0}
-	f.Model.DType = engine.BF16
+	f.Model.DType, f.Model.VisionLRScale = engine.BF16, 1
 	f.Data.Epochs, f.Data.Shuffle = 1, true
 	f.Prompt.Layout = prompt.PaperName
 	f.Rollout = Rollout{Prompts: 8, Group: 8, Iterations: 1, TopP: 1, MaxSkipped: 5}
@@ -202,11 +203,17 @@ func (f *File) EngineOptions() engine.Options {
 		PrefillChunk: m.PrefillChunk, CacheBytes: m.Cache}
 }
 
+// visionPrefix begins the names of the vision tower's tensors, the merger's among them.
+const visionPrefix = "visual."
+
 // TrainOptions are those of its trainer.
 func (f *File) TrainOptions() engine.TrainOptions {
 	o := engine.TrainOptions{MicroBatchRows: f.Model.MicroBatchRows, Recompute: f.Model.Recompute}
-	if f.Settings.FreezeVisionTower {
-		o.Freeze = []string{"visual."}
+	switch scale := f.Model.VisionLRScale; {
+	case f.Settings.FreezeVisionTower || scale == 0:
+		o.Freeze = []string{visionPrefix}
+	case scale != 1:
+		o.Groups = []engine.ParameterGroup{{Prefix: visionPrefix, LRScale: scale}}
 	}
 	return o
 }

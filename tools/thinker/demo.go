@@ -85,7 +85,7 @@ func (d *demo) scale() (sft, rl, held int) {
 	if d.quick {
 		return 28, 14, 14
 	}
-	return 2100, 1400, 280
+	return 6000, 2100, 280
 }
 
 // overrides make the presets those of this demo.
