@@ -220,3 +220,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A program's own records may hold anything: bytes that are no text are no reason to panic.
+func TestBytes(t *testing.T) {
+	for _, r := range []*data.Record{
+		{Question: "Q\xff", Options: []string{"a\xff", "b"}},
+		{Question: "A: a\xff\nB: b", Options: []string{"a\xff", "b"}},
+		{Messages: user(text("Q")), Options: []string{"\xff", "\xfe"}},
+	} {
+		if _, err := Paper().Messages(r); err != nil {
+			t.Errorf("%q: %v", r.Options, err)
+		}
+	}
+}

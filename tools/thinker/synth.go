@@ -52,6 +52,9 @@ number, so a larger set begins with a smaller one. Kinds of questions: ` + strin
 				}
 				f.MinShapes, f.MaxShapes = lo, hi
 			}
+			if f.Colors < 2 || f.Shapes < 2 { // 0 would be the default
+				return usagef("--colors is %d and --forms %d: want 2 or more of each", f.Colors, f.Shapes)
+			}
 			for k := range strings.SplitSeq(kinds, ",") {
 				if k = strings.TrimSpace(k); k != "" {
 					f.Kinds = append(f.Kinds, scenes.Kind(k))
