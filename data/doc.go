@@ -40,8 +40,9 @@
 // Some oddities of the released data are put right. The "Output 4:" that a rewriting left before some gold answers of mathematics
 // comes off; the text as it was is then Extra["gt"]. An <image> before or behind a question, one for each picture, and the <image1>
 // of MathVision's questions on a line of its own or behind a sentence come off, because pictures go first; an <image> within the text
-// makes the record one of messages. Options lose the letters that they bear, as in "B) blue". What a gold answer means, as "A)" and
-// "(a)", is for the verifiers, which have a check of their own for gold answers.
+// makes the record one of messages. In a record that names no picture it is an error, for the picture's name may have been lost.
+// Options lose the letters that they bear, as in "B) blue". What a gold answer means, as "A)" and "(a)", is for the verifiers, which
+// have a check of their own for gold answers.
 //
 // MathVision's questions are recognized by answer and options: where neither the record nor Options.Type says otherwise, verifier_type
 // is mcq where there are options, and math where the array is empty.
@@ -51,10 +52,10 @@
 // Messages have a role (system, which is the first; user; assistant) and a content: a string, or an array of parts with the types
 // text, image and image_url. prompt is another name for messages. The conversations of VLM-R1 and LLaVA, with from and value, are the
 // same. If the assistant has the last word it is the response; what comes before is [Record.Messages], and ends with the user.
-// Pictures stand in the parts by their paths. Those of image and images belong where a part is an image without a path or a text has
-// <image>, one for each, and where there are no such places before the first words of the user. The gold answer is gt; of conversations
-// without it, the last message, or what stands in its <answer>. An accu_reward_method of mcq, math or iou is the verifier_type, where
-// that is not given.
+// Pictures stand in the parts by their paths. Those of image and images belong where a part is an image without a path or a content
+// that is a string has <image>, one for each, and where there are no such places before the first words of the user. In a part of type
+// text <image> is text. The gold answer is gt; of conversations without it, the last message, or what stands in its <answer>. An
+// accu_reward_method of mcq, math or iou is the verifier_type, where that is not given.
 //
 // # Pictures
 //

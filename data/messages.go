@@ -11,7 +11,7 @@ func (p *parser) talk(r *Record, f *fields) error {
 	if err != nil {
 		return err
 	}
-	s := &slots{named: names != nil}
+	s := &slots{}
 	for _, name := range names {
 		path, err := p.roots.find(name)
 		if err != nil {
@@ -235,12 +235,14 @@ const placeholder = "<image>"
 // slots gives the pictures that a record names to the places in its text.
 type slots struct {
 	paths []string
-	named bool // the record has a list of pictures, even an empty one
 	used  int
 }
 
 func (s *slots) next() (string, error) {
 	s.used++
+	if len(s.paths) == 0 {
+		return "", bad(badMessages, "the record has a place for a picture and names none: name it in image or images; an %s that is no more than text belongs into messages, in a part of type text", placeholder)
+	}
 	if s.used > len(s.paths) {
 		return "", bad(badMessages, "the record has a place for picture %d and names %d: want as many names, in image or images, as places", s.used, len(s.paths))
 	}

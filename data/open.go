@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,7 +172,7 @@ func (b *builder) read(ctx context.Context, f *file) error {
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	defer cancel()
-	s := newScanner(f.File)
+	s := newScanner(f.File, cmp.Or(b.maxRecord, MaxRecord))
 	wait.Go(func() {
 		defer close(ordered)
 		defer close(jobs)

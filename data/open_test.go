@@ -70,6 +70,7 @@ func TestFiles(t *testing.T) {
 // Files that are not what they should be: the error, and what is kept of those that go on where bad records are skipped.
 func TestBadFiles(t *testing.T) {
 	d := newFolder(t)
+	const testRecord = 1 << 20 // in the place of MaxRecord
 	a, b := row("a"), row("b")
 	tests := []struct {
 		name, text string
@@ -88,7 +89,7 @@ func TestBadFiles(t *testing.T) {
 		{"LFS", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", 0, "git lfs pull", ""},
 		{"a line cut off", a + "\n" + `{"id":"b","quest`, 2, `record "b": the record ends in its middle`, "a"},
 		{"a record over lines", a + "\n{\n\"id\":\"b\"}", 2, "goes over several lines, which only a JSON array may have", "a"},
-		{"a long line", a + "\n" + strings.Repeat("x", MaxRecord+1) + "\n" + b, 2, "more than 64 MiB", "a b"},
+		{"a long line", a + "\n" + strings.Repeat("x", testRecord+1) + "\n" + b, 2, "more than 1 MiB", "a b"},
 		{"zeros", a + "\n" + strings.Repeat("\x00", 100), 2, "not JSON at byte 1", "a"},
 		{"a trailing comma", "[" + a + ",\n" + b + ",\n]", 3, "a comma stands behind the last element of the array: take it out", "a b"},
 		{"a leading comma", "[\n," + a + "]", 2, "a comma stands where element 1 of the array should be", "a"},
@@ -105,7 +106,7 @@ func TestBadFiles(t *testing.T) {
 		{"a number as element", "[" + a + ",\n1 2 ,\"x,]\",{}\n," + b + "]", 2, "not JSON", "a b"},
 		{"more behind the array", "[" + a + "]\n" + b, 2, `there is more behind the array's end, from "{\"id\":`, ""},
 		{"two arrays", "[" + a + "] [" + b + "]", 1, "there is more behind the array's end", ""},
-		{"a long element", "[" + a + ",\n{\"id\":\"" + strings.Repeat("x", MaxRecord+1) + "\"}]", 2, "more than 64 MiB", ""},
+		{"a long element", "[" + a + ",\n{\"id\":\"" + strings.Repeat("x", testRecord+1) + "\"}]", 2, "more than 1 MiB", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -121,9 +122,9 @@ func TestBadFiles(t *testing.T) {
 					t.Errorf("error %v is not ErrEmpty", err)
 				}
 			}
-			_, _, err := d.open(t, Options{}, tt.text)
+			_, _, err := d.open(t, Options{maxRecord: testRecord}, tt.text)
 			check(err)
-			s, report, err := d.open(t, Options{Skip: true}, tt.text)
+			s, report, err := d.open(t, Options{Skip: true, maxRecord: testRecord}, tt.text)
 			switch {
 			case tt.kept != "":
 				if err != nil {
@@ -584,6 +585,9 @@ func TestSplit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := Split(one.Pick([]int{3}), 1, 0); err == nil || !strings.Contains(err.Error(), "1 record cannot be parted") {
+		t.Errorf("a set of one: %v", err)
+	}
 	if _, _, err := Split(one, 2, 0); err == nil || !strings.Contains(err.Error(), "no 2 records can be held out") {
 		t.Errorf("one picture for all: %v", err)
 	}
@@ -601,7 +605,7 @@ func naive(text []byte) (found []string) {
 
 // scanAll is what it finds, with windows and reads of a size.
 func scanAll(t *testing.T, text []byte, r io.Reader, window int) (found []string, bad int, err error) {
-	s := newScanner(r)
+	s := newScanner(r, MaxRecord)
 	s.window = s.window[:window]
 	for {
 		got, at, err := s.next(nil)
@@ -712,7 +716,7 @@ func TestMemory(t *testing.T) {
 	if kept := float64(heap()-before) / n; kept > 64 {
 		t.Errorf("the set keeps %.0f bytes a record", kept)
 	}
-	if most := peak - before; most > 40<<20 {
+	if most := peak - before; most > 24<<20 { // less than the file
 		t.Errorf("reading takes %d bytes", most)
 	}
 	runtime.KeepAlive(s)

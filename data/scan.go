@@ -13,8 +13,9 @@ const MaxRecord = 64 << 20
 
 // A scanner finds the records of a file: lines, or the elements of an array that is the whole file.
 type scanner struct {
-	r   io.Reader
-	err error // of r
+	r    io.Reader
+	err  error // of r
+	most int   // bytes of a record
 
 	window     []byte
 	begin, end int   // what is read and not used of window
@@ -34,8 +35,8 @@ type span struct {
 	line int
 }
 
-func newScanner(r io.Reader) *scanner {
-	return &scanner{r: r, window: make([]byte, 256<<10), line: 1}
+func newScanner(r io.Reader, most int) *scanner {
+	return &scanner{r: r, most: most, window: make([]byte, 256<<10), line: 1}
 }
 
 // fill reads more, and reports whether there is any. Nothing unused may be left.
@@ -132,7 +133,7 @@ func (s *scanner) next(dst []byte) ([]byte, span, error) {
 		if i >= 0 {
 			w = w[:i]
 		}
-		if long = long || len(dst)-from+len(w) > MaxRecord; !long {
+		if long = long || len(dst)-from+len(w) > s.most; !long {
 			dst = append(dst, w...)
 		}
 		s.use(len(w))
@@ -146,7 +147,7 @@ func (s *scanner) next(dst []byte) ([]byte, span, error) {
 		return dst[:from], at, err
 	}
 	if long {
-		return dst[:from], at, tooLong()
+		return dst[:from], at, s.tooLong()
 	}
 	n := len(dst)
 	for n > from && isSpace(dst[n-1]) {
@@ -158,8 +159,8 @@ func (s *scanner) next(dst []byte) ([]byte, span, error) {
 	return dst[:n], at, nil
 }
 
-func tooLong() error {
-	return bad(badLength, "the record has more than %d MiB: the file must hold one JSON object a line, or an array of objects", MaxRecord>>20)
+func (s *scanner) tooLong() error {
+	return bad(badLength, "the record has more than %d MiB: the file must hold one JSON object a line, or an array of objects", s.most>>20)
 }
 
 // element appends the next element of the array to dst.
@@ -254,8 +255,8 @@ func (s *scanner) element(dst []byte) ([]byte, span, error) {
 				s.line++
 			}
 		}
-		if len(dst)-from+i > MaxRecord {
-			return dst[:from], at, s.lost(at, broken, tooLong())
+		if len(dst)-from+i > s.most {
+			return dst[:from], at, s.lost(at, broken, s.tooLong())
 		}
 		dst = append(dst, w[:i]...)
 		s.use(i)

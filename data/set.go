@@ -28,6 +28,8 @@ type Options struct {
 	Types    []string                // the verifier types that are known; nil: any
 	Type     string                  // the verifier_type of records without one
 	Progress func(done, total int64) // of the files' bytes; called by one goroutine at a time
+
+	maxRecord int // 0: MaxRecord; less in tests
 }
 
 // A Set is a list of records in files. It holds where they stand and not what they say, so its memory does not depend on their length.

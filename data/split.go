@@ -9,10 +9,13 @@ import (
 
 // Split parts a set into one to learn from and one of held records to be evaluated on, by the seed. Records that share a picture or an
 // id stay on one side, and so do those that hang together by others; so fewer than held records are held out where the groups do not
-// add up to it. Each side is in the order of the set.
+// add up to it. Each side is in the order of the set. No side is ever empty: to hold none out is to keep the set as it is, and an error here.
 func Split(s *Set, held int, seed uint64) (train, heldOut *Set, err error) {
 	n := s.Len()
-	if held < 1 || held >= n {
+	switch {
+	case n < 2:
+		return nil, nil, fmt.Errorf("data: %s cannot be parted: want 2 or more", count(n, "record"))
+	case held < 1 || held >= n:
 		return nil, nil, fmt.Errorf("data: %d of %s are to be held out: want from 1 to %d", held, count(n, "record"), n-1)
 	}
 	number := map[int32]int{}

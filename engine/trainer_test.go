@@ -468,6 +468,15 @@ func TestTrainPlan(t *testing.T) {
 		}
 	}
 	e := openGolden(t, "wide", Options{})
+	shape := FamilyShape{PromptTokens: 10, CompletionTokens: 10, Completions: 2}
+	small, err := e.PlanTraining(TrainOptions{}, shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape.Pictures = 1 << 50
+	if p, err := e.PlanTraining(TrainOptions{}, shape); p.Pictures != 1<<50 || p.Total != small.Total+1<<50 || err == nil || !strings.Contains(err.Error(), "+ pictures 1048576.00 GiB = ") {
+		t.Errorf("%v, with pictures %v: %v", small, p, err)
+	}
 	if _, err := e.PlanTraining(TrainOptions{}, FamilyShape{PromptTokens: 1 << 16, CompletionTokens: 1 << 16, Completions: 64}); err == nil || !strings.Contains(err.Error(), "GiB free") {
 		t.Errorf("a plan of 2^22 tokens: %v", err)
 	}

@@ -11,6 +11,7 @@ type FamilyShape struct {
 	CompletionTokens int // of one completion
 	Completions      int
 	Grids            []Grid // of the prompt's pictures, in patches
+	Pictures         int64  // bytes of the resized pictures of all prompts that are held at a time, as those of a rollout
 }
 
 // Grow makes the shape at least as large as a prompt: in tokens, and in patches of pictures.
@@ -36,6 +37,7 @@ type TrainPlan struct {
 	Gradients  int64
 	Optimizer  int64 // f32 masters and both moments
 	MicroBatch int64 // activations, their gradients and workspaces of the largest micro-batch
+	Pictures   int64 // of [FamilyShape]
 	Total      int64
 	Available  int64 // what the machine has now; 0 if it does not say
 	Rows       int   // decoder rows of that micro-batch
@@ -43,7 +45,11 @@ type TrainPlan struct {
 
 func (p TrainPlan) String() string {
 	gib := func(n int64) string { return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30)) }
-	return fmt.Sprintf("gradients %s + optimizer %s + micro-batch of %d rows %s = %s", gib(p.Gradients), gib(p.Optimizer), p.Rows, gib(p.MicroBatch), gib(p.Total))
+	pictures := ""
+	if p.Pictures > 0 {
+		pictures = " + pictures " + gib(p.Pictures)
+	}
+	return fmt.Sprintf("gradients %s + optimizer %s + micro-batch of %d rows %s%s = %s", gib(p.Gradients), gib(p.Optimizer), p.Rows, gib(p.MicroBatch), pictures, gib(p.Total))
 }
 
 // PlanTraining computes the memory of a trainer with these options whose largest family is of this shape. Where the machine cannot hold
@@ -63,7 +69,7 @@ func (e *Engine) PlanTraining(o TrainOptions, shape FamilyShape) (TrainPlan, err
 func (t *Trainer) Plan(shape FamilyShape) (TrainPlan, error) {
 	p, err := t.e.planTraining(t.opts, shape)
 	if err == nil {
-		err = p.check(p.MicroBatch)
+		err = p.check(p.MicroBatch + p.Pictures)
 	}
 	return p, err
 }
@@ -73,8 +79,12 @@ func (p *TrainPlan) check(need int64) error {
 	if p.Available == 0 || need <= p.Available {
 		return nil
 	}
-	return fmt.Errorf("engine: training needs %v, the machine has %.2f GiB free: lower MicroBatchRows, the completions' length or number, recompute, or freeze tensors",
-		p, float64(p.Available)/(1<<30))
+	pictures := ""
+	if p.Pictures > 0 {
+		pictures = "the number of prompts that are held at a time, "
+	}
+	return fmt.Errorf("engine: training needs %v, the machine has %.2f GiB free: lower MicroBatchRows, %sthe completions' length or number, recompute, or freeze tensors",
+		p, float64(p.Available)/(1<<30), pictures)
 }
 
 func (e *Engine) planTraining(o TrainOptions, shape FamilyShape) (TrainPlan, error) {
@@ -93,7 +103,7 @@ func (e *Engine) planTraining(o TrainOptions, shape FamilyShape) (TrainPlan, err
 	if e.closed {
 		return TrainPlan{}, ErrClosed
 	}
-	p := TrainPlan{Available: memoryAvailable()}
+	p := TrainPlan{Available: memoryAvailable(), Pictures: shape.Pictures}
 	t := &Trainer{e: e, opts: o}
 	for _, s := range e.w.stored {
 		if o.frozen(s.parts[0].name) {
@@ -128,6 +138,6 @@ func (e *Engine) planTraining(o TrainOptions, shape FamilyShape) (TrainPlan, err
 	// And the embedding's own gradient, for as many ids as the vocabulary has at most.
 	ids := int64(min(e.cfg.Text.VocabSize, l.rows))
 	p.Rows, p.MicroBatch = l.rows, s.bytes+4*ids*int64(e.cfg.Text.HiddenSize)
-	p.Total = p.Gradients + p.Optimizer + p.MicroBatch
+	p.Total = p.Gradients + p.Optimizer + p.MicroBatch + p.Pictures
 	return p, nil
 }

@@ -157,18 +157,21 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 // plan computes the memory of the run's largest micro-batch, from some of its demonstrations, and refuses what the machine cannot hold.
 func (r *SFTRun) plan() (engine.TrainPlan, error) {
 	shape := engine.FamilyShape{CompletionTokens: 1, Completions: 1}
+	var seen pictures
 	err := look(r.Data.Len(), func(i int) error {
 		d, err := r.Data.Demonstration(i)
 		if err != nil {
 			return fmt.Errorf("grpo: demonstration %d: %w", i, err)
 		}
 		shape.Grow(d.Prompt)
+		seen.add(d.Prompt)
 		shape.CompletionTokens = max(shape.CompletionTokens, len(d.IDs))
 		return nil
 	})
 	if err != nil {
 		return engine.TrainPlan{}, err
 	}
+	shape.Pictures = seen.of(r.Config.Sequences)
 	return r.Trainer.Plan(shape)
 }
 

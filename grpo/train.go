@@ -177,18 +177,44 @@ func (c *Config) sampling(rollout int64) engine.Sampling {
 // plan computes the memory of the run's largest micro-batch, from some of its prompts, and refuses what the machine cannot hold.
 func (r *Run) plan() (engine.TrainPlan, error) {
 	shape := engine.FamilyShape{CompletionTokens: r.Config.most(), Completions: r.Config.Group}
+	var seen pictures
 	err := look(r.Prompts.Len(), func(i int) error {
 		x, err := load(r.Prompts, i)
 		if err != nil {
 			return fmt.Errorf("grpo: %w", err)
 		}
 		shape.Grow(x.Prompt)
+		seen.add(x.Prompt)
 		return nil
 	})
 	if err != nil {
 		return engine.TrainPlan{}, err
 	}
+	shape.Pictures = seen.of(r.Config.Prompts + r.Config.Dynamic.Ahead)
 	return r.Trainer.Plan(shape)
+}
+
+// pictures are the bytes of the resized pictures of some prompts.
+type pictures struct{ n, sum, most int64 }
+
+func (s *pictures) add(p *engine.Prompt) {
+	bytes := int64(0)
+	for _, m := range p.Images {
+		bytes += int64(len(m.Pixels))
+	}
+	s.n++
+	s.sum += bytes
+	s.most = max(s.most, bytes)
+}
+
+// of estimates the bytes of so many prompts, which are held from their rollout to their update: their mean, and one of the largest. By the
+// largest alone a data set with one large picture could not be learned from.
+func (s *pictures) of(prompts int) int64 {
+	if s.n == 0 {
+		return 0
+	}
+	n := int64(prompts)
+	return min(n*s.most, int64(float64(n)*float64(s.sum)/float64(s.n))+s.most)
 }
 
 // look calls f for some numbers below n, evenly spread: how large the data is, is planned from these.

@@ -439,6 +439,7 @@ func TestRunRefuses(t *testing.T) {
 		"no rewards":      func(r *grpo.Run) { r.Rewards = nil },
 		"no reference":    func(r *grpo.Run) { r.Reference = nil },
 		"empty":           func(r *grpo.Run) { r.Prompts = &goldenPrompts{} },
+		"+ pictures ":     func(r *grpo.Run) { r.Config.Prompts = 1 << 40 },
 	} {
 		r := l.run(t.TempDir(), 1)
 		change(r)

@@ -11,8 +11,8 @@
 //	{{define "user"}}{{.Pictures}}{{.QuestionWithOptions}}
 //	Answer with a letter.{{end}}
 //
-// A template reads the record and nothing else, in bounded time: it has no loops but over the options, calls no other template, and opens
-// no file. It differs from the chat templates of checkpoints in that it says nothing of roles and special tokens: those are the chat
+// A template reads the record and nothing else, in bounded time and memory: it has no loops but over the options, calls no other template
+// and no function that makes text, and opens no file. It differs from the chat templates of checkpoints in that it says nothing of roles and special tokens: those are the chat
 // template's, which the engine renders.
 //
 // The text of records is text. A [data.Message] has pictures as parts, never as strings to search for, and whoever turns messages into

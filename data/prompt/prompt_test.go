@@ -111,10 +111,12 @@ func TestBadTemplates(t *testing.T) {
 		`{{define "user"}}{{range .Options}}{{range $.Options}}{{end}}{{end}}{{end}}`:                  "a range in a range",
 		"{{define \"user\"}}\n{{template \"user\" .}}{{end}}":                                          "my.tmpl:2: {{template \"user\" .}}: templates call no others",
 		`{{define "user"}}{{block "more" .}}{{end}}{{end}}`:                                            "is none of system, user",
-		`{{define "user"}}{{call .Question}}{{end}}`:                                                   "Question",
+		`{{define "user"}}{{call .Question}}{{end}}`:                                                   "the function call",
 		`{{define "user"}}{{readFile "/etc/passwd"}}{{end}}`:                                           `"readFile" not defined`,
-		`{{define "user"}}{{printf "%c" 0}}{{end}}`:                                                    "zero bytes",
-		`{{define "user"}}{{range .Options}}{{printf "%1000000d" 1}}{{end}}{{end}}`:                    "writes more than",
+		`{{define "user"}}{{"\x00"}}{{end}}`:                                                           "zero bytes",
+		"{{define \"user\"}}\n{{printf `%1000000d` 1}}{{end}}":                                         "my.tmpl:2: the function printf: want one of and, or,",
+		`{{define "user"}}{{if .Count}}{{with (print . .)}}{{end}}{{end}}{{end}}`:                      "the function print",
+		`{{define "user"}}{{if (js (js .ID)).X}}{{end}}{{end}}`:                                        "the function js",
 		`{{define "user"}}{{range .Options}}{{if true}}{{range .Options}}{{end}}{{end}}{{end}}{{end}}`: "a range in a range",
 		user + "\xff": "UTF-8",
 		user + strings.Repeat(" ", MaxTemplateBytes): "want a template of at most",
@@ -142,6 +144,9 @@ func TestBadTemplates(t *testing.T) {
 	}
 	if _, err := Paper().Messages(&data.Record{Question: "a\x00b"}); err == nil || !strings.Contains(err.Error(), "the question has a zero byte") {
 		t.Errorf("a zero byte: %v", err)
+	}
+	if _, err := Paper().Messages(&data.Record{Question: strings.Repeat("a", maxOutput+1)}); err == nil || !strings.Contains(err.Error(), "the block user writes more than") {
+		t.Errorf("a long question: %v", err)
 	}
 }
 
@@ -219,4 +224,17 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%d pictures", pictures)
 		}
 	})
+}
+
+// A program's own records may hold anything: bytes that are no text are no reason to panic.
+func TestBytes(t *testing.T) {
+	for _, r := range []*data.Record{
+		{Question: "Q\xff", Options: []string{"a\xff", "b"}},
+		{Question: "A: a\xff\nB: b", Options: []string{"a\xff", "b"}},
+		{Messages: []data.Message{{Role: "user", Parts: []data.Part{{Text: "Q"}}}}, Options: []string{"\xff", "\xfe"}},
+	} {
+		if _, err := Paper().Messages(r); err != nil {
+			t.Errorf("%q: %v", r.Options, err)
+		}
+	}
 }

@@ -65,8 +65,37 @@ func (c treeChecker) list(l *parse.ListNode, loops int) error {
 	return nil
 }
 
+// functions are those that a template may call. The other built-in ones write text, of which a few nested calls make any length.
+var functions = [...]string{"and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "slice", "letter"}
+
+func (c treeChecker) pipe(p *parse.PipeNode) error {
+	if p == nil {
+		return nil
+	}
+	for _, cmd := range p.Cmds {
+		for _, arg := range cmd.Args {
+			if chain, ok := arg.(*parse.ChainNode); ok {
+				arg = chain.Node
+			}
+			switch arg := arg.(type) {
+			case *parse.PipeNode:
+				if err := c.pipe(arg); err != nil {
+					return err
+				}
+			case *parse.IdentifierNode:
+				if !slices.Contains(functions[:], arg.Ident) {
+					return c.errorf(arg, "the function %s: want one of %s", arg.Ident, strings.Join(functions[:], ", "))
+				}
+			}
+		}
+	}
+	return nil
+}
+
 func (c treeChecker) node(n parse.Node, loops int) error {
 	switch n := n.(type) {
+	case *parse.ActionNode:
+		return c.pipe(n.Pipe)
 	case *parse.RangeNode:
 		if loops > 0 {
 			return c.errorf(n, "a range in a range")
@@ -94,6 +123,9 @@ func overOptions(p *parse.PipeNode) bool {
 }
 
 func (c treeChecker) both(b *parse.BranchNode, loops int) error {
+	if err := c.pipe(b.Pipe); err != nil {
+		return err
+	}
 	if err := c.list(b.List, loops); err != nil {
 		return err
 	}

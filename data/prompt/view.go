@@ -77,8 +77,10 @@ func lists(question string, options []string) bool {
 	return true
 }
 
-// squeeze makes one space of white space.
-func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
+// squeeze makes one space of white space, and text of bytes that are none.
+func squeeze(s string) string {
+	return strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "\uFFFD")
+}
 
 // Extra is a further field of the record: a string's text, anything else as JSON, "" where there is none.
 func (v *view) Extra(key string) string {

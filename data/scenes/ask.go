@@ -76,7 +76,7 @@ func (s *Scene) ask(r *rand.Rand) bool {
 		n := s.count(f)
 		s.Question = fmt.Sprintf("How many %v are there?", f)
 		s.Gold, s.Answer = n, fmt.Sprint(n)
-		s.Trace = fmt.Sprintf("%s. That is %d of the %v.", s.list(), n, f)
+		s.Trace = fmt.Sprintf("%s. %v: %d.", s.list(), f, n)
 	case Subtract:
 		f := s.some(r)
 		all, n := len(s.Shapes), s.count(f)
@@ -93,7 +93,7 @@ func (s *Scene) ask(r *rand.Rand) bool {
 			return false
 		}
 		s.Question = fmt.Sprintf("Are there more %v or more %v?", f, g)
-		s.Options = []string{"more " + f.String(), "more " + g.String(), "as many of both"}
+		s.Options = []string{"more " + f.String(), "more " + g.String(), "equally many"}
 		right := 2
 		sign := "="
 		if n > m {
@@ -110,7 +110,7 @@ func (s *Scene) ask(r *rand.Rand) bool {
 		if n == 0 {
 			return false
 		}
-		s.Question = fmt.Sprintf("Which fraction of the shapes are %v? Answer in LaTeX.", f)
+		s.Question = fmt.Sprintf("What fraction of the shapes are %v? Answer in LaTeX.", f)
 		s.Answer = fmt.Sprintf(`\frac{%d}{%d}`, n, all)
 		s.Gold = s.Answer
 		s.Trace = fmt.Sprintf("%s. %d of %d.", s.list(), n, all)
@@ -129,9 +129,9 @@ func (s *Scene) ask(r *rand.Rand) bool {
 		if s.count(filter{x.Color, x.Form}) != 1 {
 			return false
 		}
-		s.Question = fmt.Sprintf("Where is the %v? Answer with its box [x1,y1,x2,y2] in shares of the picture.", x)
-		b := x.box(s.config)
-		s.Answer = fmt.Sprintf("[%.2f,%.2f,%.2f,%.2f]", b[0], b[1], b[2], b[3])
+		s.Question = fmt.Sprintf("Where is the %v? Answer with its box [x1,y1,x2,y2] as fractions of the picture.", x)
+		b, n := x.box(s.config), s.config.decimals()
+		s.Answer = fmt.Sprintf("[%.*f,%.*f,%.*f,%.*f]", n, b[0], n, b[1], n, b[2], n, b[3])
 		s.Gold = s.Answer
 		s.Trace = fmt.Sprintf("%s. The %v is at the %s.", s.list(), x, s.config.place(x.Cell))
 	}
@@ -158,7 +158,7 @@ func (s *Scene) askWhich(r *rand.Rand) bool {
 		if s.count(filter{form: x.Form}) != 1 {
 			return false
 		}
-		s.Question, answer = fmt.Sprintf("Which color has the %s?", x.Form), x.Color
+		s.Question, answer = fmt.Sprintf("What color is the %s?", x.Form), x.Color
 		for _, p := range palette[:s.config.Colors] {
 			others = append(others, p.name)
 		}

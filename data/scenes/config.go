@@ -18,7 +18,7 @@ const (
 	Choose   Kind = "choose"   // mcq: which colour or shape something has
 	Fraction Kind = "fraction" // math: which share is red, in LaTeX
 	Express  Kind = "express"  // math: the value of a LaTeX expression of counts
-	Ground   Kind = "ground"   // iou: the box of a shape, in shares of the picture
+	Ground   Kind = "ground"   // iou: the box of a shape, as fractions of the picture
 )
 
 // Kinds are all kinds of questions, in order.
@@ -78,6 +78,21 @@ func (c Config) withDefaults() Config {
 		c.Kinds = Kinds()
 	}
 	return c
+}
+
+// decimals is how many a box needs so that rounding moves its sides by less than a tenth of the smallest shape.
+func (c *Config) decimals() int {
+	smallest := 2 * 0.75 * leastRadius * c.side() / float64(max(c.Width, c.Height))
+	n := 2
+	for unit := 0.01; unit > smallest/10; unit /= 10 {
+		n++
+	}
+	return n
+}
+
+// side is the shorter side of a cell.
+func (c *Config) side() float64 {
+	return min(float64(c.Width)/float64(c.Columns), float64(c.Height)/float64(c.Rows))
 }
 
 func (c *Config) check() error {

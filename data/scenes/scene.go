@@ -16,7 +16,7 @@ type Shape struct {
 	X, Y, R float64 // centre, and half the side of the square that it fills, in pixels
 }
 
-// Box is the shape's bounding box [x1, y1, x2, y2], in shares of the picture.
+// box is the shape's bounding box [x1, y1, x2, y2], as fractions of the picture.
 func (s *Shape) box(c *Config) [4]float64 {
 	x, y := extent(s.Form)
 	w, h := float64(c.Width), float64(c.Height)
@@ -50,7 +50,7 @@ func (s *Scene) Response() string {
 	return "<think>" + s.Trace + "</think> <answer>" + s.Answer + "</answer>"
 }
 
-// A Generator makes scenes.
+// A Generator makes scenes. Its methods may be called by many goroutines at once.
 type Generator struct{ config Config }
 
 // New checks a configuration.
@@ -62,14 +62,15 @@ func New(c Config) (*Generator, error) {
 	return &Generator{c}, nil
 }
 
-// Scene makes scene i, which may be any number from 0 on. It may be called by many goroutines.
+// Scene makes scene i, which may be any number from 0 on.
 func (g *Generator) Scene(i int) *Scene {
 	c := &g.config
 	s := &Scene{Kind: c.Kinds[i%len(c.Kinds)], config: c, number: i}
 	s.ID = fmt.Sprintf("scene-%d-%d", c.Seed, i)
 	r := rand.New(rand.NewPCG(c.Seed, uint64(i)))
 	s.untagged = r.IntN(100) < c.Untagged
-	// Not every arrangement allows every question: another one is drawn until it does.
+	// Not every arrangement allows every question: another one is drawn until it does. Two colours and two forms at least, and every
+	// cell's own chance, make that some hundred draws in the mean where it takes longest: one of two colours among nine shapes.
 	for {
 		s.arrange(r)
 		if s.ask(r) {
@@ -78,6 +79,9 @@ func (g *Generator) Scene(i int) *Scene {
 	}
 }
 
+// leastRadius is that of a shape, of its cell's side.
+const leastRadius = 0.34
+
 // arrange puts shapes into cells.
 func (s *Scene) arrange(r *rand.Rand) {
 	c := s.config
@@ -85,10 +89,10 @@ func (s *Scene) arrange(r *rand.Rand) {
 	slices.Sort(cells)
 	s.Shapes = s.Shapes[:0]
 	w, h := float64(c.Width)/float64(c.Columns), float64(c.Height)/float64(c.Rows)
-	side := min(w, h)
+	side := c.side()
 	for _, cell := range cells {
 		x := Shape{Color: palette[r.IntN(c.Colors)].name, Form: outlines[r.IntN(c.Shapes)].name, Cell: cell}
-		x.R = side * (0.34 + 0.08*r.Float64())
+		x.R = side * (leastRadius + 0.08*r.Float64())
 		room := 0.47*side - x.R
 		x.X = (float64(cell%c.Columns)+0.5)*w + room*(2*r.Float64()-1)
 		x.Y = (float64(cell/c.Columns)+0.5)*h + room*(2*r.Float64()-1)

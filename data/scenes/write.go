@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"image/png"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -48,8 +50,9 @@ const (
 	ImageFolder = "images"
 )
 
-// Write makes a data set in the folder dir, which must not exist or be empty: records.jsonl and images/*.png. The folder appears when
-// all of it is there; on an error nothing is left. The bytes are a function of the configuration.
+// Write makes a data set in the folder dir, which must not exist or be empty: records.jsonl and images/*.png. The records appear when
+// all of it is there; on an error nothing is left. The bytes are a function of the configuration. progress, which may be nil, is called
+// after every picture, by one goroutine at a time.
 func Write(ctx context.Context, dir string, c Config, progress func(done, total int)) (err error) {
 	g, err := New(c)
 	if err != nil {
@@ -58,33 +61,45 @@ func Write(ctx context.Context, dir string, c Config, progress func(done, total 
 	if c.N == 0 {
 		return errors.New("scenes: N is 0: want at least one scene")
 	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("scenes: the folder %s holds files: choose another one, or remove it", dir)
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("scenes: %w", err)
-	}
-	dir = filepath.Clean(dir)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
-		return fmt.Errorf("scenes: %w", err)
-	}
-	temp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".tmp-")
-	if err != nil {
-		return fmt.Errorf("scenes: %w", err)
-	}
 	defer func() {
-		if err != nil {
-			os.RemoveAll(temp)
+		if err != nil && !strings.HasPrefix(err.Error(), "scenes: ") {
+			err = fmt.Errorf("scenes: %w", err)
 		}
 	}()
+	entries, err := os.ReadDir(dir)
+	exists := err == nil
+	switch {
+	case len(entries) > 0:
+		return fmt.Errorf("the folder %s holds files: choose another one, or remove it", dir)
+	case !exists && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	// A new folder is renamed as a whole. An empty one stays what it is, a link or a mounted volume, and gets the files.
+	dir = filepath.Clean(dir)
+	parent, pattern := dir, ".tmp-"
+	if !exists {
+		parent, pattern = filepath.Dir(dir), "."+filepath.Base(dir)+".tmp-"
+		if err := os.MkdirAll(parent, 0o777); err != nil {
+			return err
+		}
+	}
+	temp, err := os.MkdirTemp(parent, pattern)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
 	if err := g.write(ctx, temp, progress); err != nil {
 		return err
 	}
-	if err := os.Chmod(temp, 0o755); err != nil {
-		return fmt.Errorf("scenes: %w", err)
+	if !exists {
+		return errors.Join(os.Chmod(temp, 0o755), os.Rename(temp, dir))
 	}
-	os.Remove(dir) // where it is an empty folder
-	if err := os.Rename(temp, dir); err != nil {
-		return fmt.Errorf("scenes: %w", err)
+	images := filepath.Join(dir, ImageFolder)
+	if err := os.Rename(filepath.Join(temp, ImageFolder), images); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(temp, RecordsFile), filepath.Join(dir, RecordsFile)); err != nil {
+		return errors.Join(err, os.RemoveAll(images))
 	}
 	return nil
 }
@@ -92,13 +107,14 @@ func Write(ctx context.Context, dir string, c Config, progress func(done, total 
 func (g *Generator) write(ctx context.Context, dir string, progress func(done, total int)) error {
 	n := g.config.N
 	if err := os.Mkdir(filepath.Join(dir, ImageFolder), 0o777); err != nil {
-		return fmt.Errorf("scenes: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var next, done atomic.Int64
+	var next atomic.Int64
 	var group sync.WaitGroup
 	var mu sync.Mutex
+	done := 0
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for ctx.Err() == nil {
@@ -110,35 +126,35 @@ func (g *Generator) write(ctx context.Context, dir string, progress func(done, t
 					cancel(err)
 					return
 				}
-				if k := done.Add(1); progress != nil {
-					mu.Lock()
-					progress(int(k), n)
-					mu.Unlock()
+				mu.Lock()
+				if done++; progress != nil {
+					progress(done, n)
 				}
+				mu.Unlock()
 			}
 		})
 	}
 	group.Wait()
 	if ctx.Err() != nil {
-		return fmt.Errorf("scenes: %w", context.Cause(ctx))
+		return context.Cause(ctx)
 	}
 	f, err := os.Create(filepath.Join(dir, RecordsFile))
 	if err != nil {
-		return fmt.Errorf("scenes: %w", err)
+		return err
 	}
 	defer f.Close()
 	w := bufio.NewWriter(f)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	for i := range n {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err := e.Encode(g.Scene(i).record(imageName(i))); err != nil {
-			return fmt.Errorf("scenes: %w", err)
+			return err
 		}
 	}
-	if err := errors.Join(w.Flush(), f.Close()); err != nil {
-		return fmt.Errorf("scenes: %w", err)
-	}
-	return nil
+	return errors.Join(w.Flush(), f.Close())
 }
 
 func imageName(i int) string { return fmt.Sprintf("scene-%06d.png", i) }

@@ -6,5 +6,6 @@
 //
 // A file is laid over a preset, and overrides over the file; what none of them says has a default. A key that nobody knows is an error that
 // names the file, the line and the key that was probably meant. The resolved file says everything, with the dialect's version, and reads as
-// the same run. Keys have TRL's names where TRL has one.
+// the same run. Relative paths are relative to the folder that the program runs in, not to the file's. Keys have TRL's names where TRL has
+// one.
 package runfile

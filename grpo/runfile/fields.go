@@ -51,7 +51,7 @@ func (f *File) fields() []field {
 
 		list("data.files", &d.Files, "files of records: JSON lines or an array"),
 		list("data.roots", &d.Roots, "folders that pictures may come from; left out: each file's folder and the folder images in it"),
-		{key: "data.held_out", usage: "records to evaluate on: files, or a number of those in data.files, drawn by the seed", set: f.setHeldOut, get: func() any {
+		{key: "data.held_out", usage: "records to evaluate on: files, or a number of those in data.files, drawn by the seed; 0: none", set: f.setHeldOut, get: func() any {
 			switch {
 			case d.Split > 0:
 				return d.Split
@@ -111,7 +111,7 @@ func (f *File) fields() []field {
 		free(integer("rewards.calls.attempts", &w.Attempts, 1, 1000, "most calls for one score")),
 		free(integer("rewards.calls.max_calls", &w.MaxCalls, 0, math.MaxInt32, "budget of calls; 0: no limit")),
 		free(integer("rewards.calls.max_tokens", &w.MaxTokens, 0, math.MaxInt32, "budget of the judge's tokens; 0: no limit")),
-		{key: "rewards.exec", usage: "programs that verify types of one's own: TYPE: [PROGRAM, ARGS...]", table: true, set: table(&w.Exec, wordsOf), get: func() any { return orNil(w.Exec) }},
+		{key: "rewards.exec", usage: "programs that verify types of one's own, run in the folder of the command: TYPE: [PROGRAM, ARGS...]", table: true, set: table(&w.Exec, wordsOf), get: func() any { return orNil(w.Exec) }},
 		free(size("rewards.exec_memory", &w.ExecMemory, "most address space of a program, as 2GiB; 0: no limit")),
 		free(integer("rewards.exec_workers", &w.ExecWorkers, 1, 1024, "copies of a program that run at once")),
 		{key: "rewards.http", usage: "services that verify types of one's own: TYPE: URL", table: true, set: table(&w.HTTP, stringOf), get: func() any { return orNil(w.HTTP) }},
@@ -172,7 +172,7 @@ func placeNames() []string {
 func (f *File) setHeldOut(n *yaml.Node) (err error) {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
 		f.Data.HeldOut = nil
-		f.Data.Split, err = intOf(n, 1, math.MaxInt32)
+		f.Data.Split, err = intOf(n, 0, math.MaxInt32)
 		return err
 	}
 	f.Data.Split = 0

@@ -434,7 +434,8 @@ func (l *loader) settings() error {
 
 const defaultCompletion = 512
 
-// Absolute makes paths absolute, so that the file means the same in any folder, and takes the template's text into it.
+// Absolute makes paths absolute, so that the file means the same in any folder, and takes the template's text into it. Relative paths
+// are relative to the current folder, wherever the run file stands. The arguments of programs (rewards.exec) stay as they are.
 func (f *File) Absolute() error {
 	m, d, p := &f.Model, &f.Data, &f.Prompt
 	all := []*string{&m.Path, &m.Reference, &m.Library, &f.Checkpoints.Dir}
@@ -450,6 +451,11 @@ func (f *File) Absolute() error {
 		}
 		p.Template = l.Text()
 		all = append(all, &p.Layout)
+	}
+	for _, words := range f.Rewards.Exec {
+		if strings.ContainsRune(words[0], filepath.Separator) { // else it is looked for in PATH
+			all = append(all, &words[0])
+		}
 	}
 	for _, s := range all {
 		if *s == "" {

@@ -66,6 +66,9 @@ func TestLoad(t *testing.T) {
 	if f := load(t, GRPO, "", usual, "data.held_out=[a.jsonl]", "rewards.weights=null", "data.roots="); f.Data.Split != 0 || f.Data.HeldOut[0] != "a.jsonl" || f.Rewards.Weights != nil || f.Data.Roots != nil {
 		t.Errorf("%+v, %+v", f.Data, f.Rewards)
 	}
+	if f := load(t, GRPO, "", usual, "data.held_out=0"); f.Data.Split != 0 || f.Data.HeldOut != nil {
+		t.Errorf("nothing held out: %+v", f.Data)
+	}
 	if f := load(t, GRPO, "", ""); !reflect.DeepEqual(f.Rollout, Default(GRPO).Rollout) {
 		t.Errorf("an empty file: %+v", f.Rollout)
 	}
@@ -192,6 +195,7 @@ func TestRefused(t *testing.T) {
 		{"data:\n  files: {a: b}\n", "run.yaml:2: data.files: a map is neither"},
 		{"data:\n  on_error: skp\n", `run.yaml:2: data.on_error: "skp" is none of strict, skip: did you mean skip?`},
 		{"data:\n  check: heder\n", `run.yaml:2: data.check: "heder" is none of`},
+		{"data:\n  held_out: -1\n", "run.yaml:2: data.held_out: -1 is not an integer from 0"},
 		{"model:\n  dtype: fp16\n", "run.yaml:2: model.dtype: engine: dtype \"fp16\""},
 		{"model:\n  cache: 2 horses\n", `run.yaml:2: model.cache: "2 horses" is no size`},
 		{"rewards:\n  timeout: soon\n", `run.yaml:2: rewards.timeout: "soon" is no time`},
@@ -240,9 +244,12 @@ func TestAbsolute(t *testing.T) {
 	if err := os.WriteFile("x.tmpl", []byte(`{{define "user"}}{{.Question}}{{end}}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	f := load(t, GRPO, "", usual, "prompt.layout=x.tmpl", "data.held_out=h.jsonl")
+	f := load(t, GRPO, "", usual, "prompt.layout=x.tmpl", "data.held_out=h.jsonl", "rewards.exec.near=./bin/score --fast")
 	if err := f.Absolute(); err != nil {
 		t.Fatal(err)
+	}
+	if words := f.Rewards.Exec; words["length"][0] != "python3" || words["near"][0] != filepath.Join(dir, "bin", "score") || words["near"][1] != "--fast" {
+		t.Errorf("%q", words)
 	}
 	for _, p := range append([]string{f.Model.Path, f.Checkpoints.Dir, f.Prompt.Layout, f.Data.Roots[0], f.Data.HeldOut[0]}, f.Data.Files...) {
 		if !filepath.IsAbs(p) {

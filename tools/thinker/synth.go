@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 func (a *app) synthCommand() *cobra.Command {
 	f := scenes.Config{}
-	var out, size, shapes, kinds string
+	var out, size, grid, shapes, kinds string
 	var names []string
 	for _, k := range scenes.Kinds() {
 		names = append(names, string(k))
@@ -37,6 +38,13 @@ number, so a larger set begins with a smaller one. Kinds of questions: ` + strin
 				}
 				f.Width, f.Height = w, h
 			}
+			if c.Flags().Changed("grid") {
+				columns, rows, ok := pair(grid, "x")
+				if !ok {
+					return usagef("--grid is %q: want COLUMNSxROWS, as 3x2", grid)
+				}
+				f.Columns, f.Rows = columns, rows
+			}
 			if c.Flags().Changed("shapes") {
 				lo, hi, ok := pair(shapes, "-")
 				if !ok {
@@ -44,13 +52,16 @@ number, so a larger set begins with a smaller one. Kinds of questions: ` + strin
 				}
 				f.MinShapes, f.MaxShapes = lo, hi
 			}
+			if f.Colors < 2 || f.Shapes < 2 { // 0 would be the default
+				return usagef("--colors is %d and --forms %d: want 2 or more of each", f.Colors, f.Shapes)
+			}
 			for k := range strings.SplitSeq(kinds, ",") {
 				if k = strings.TrimSpace(k); k != "" {
 					f.Kinds = append(f.Kinds, scenes.Kind(k))
 				}
 			}
 			if _, err := scenes.New(f); err != nil {
-				return &usageError{err}
+				return &usageError{flagError(err)}
 			}
 			if err := freshFolder(out); err != nil {
 				return err
@@ -72,11 +83,22 @@ number, so a larger set begins with a smaller one. Kinds of questions: ` + strin
 	fs.IntVar(&f.N, "n", 1000, "scenes")
 	fs.Uint64Var(&f.Seed, "seed", 0, "of the scenes")
 	fs.StringVar(&size, "size", "168x168", "width and height of the pictures, in pixels")
+	fs.StringVar(&grid, "grid", "3x3", "columns and rows of the grid that shapes stand in, 1 to 3 each")
 	fs.StringVar(&shapes, "shapes", "2-5", "least and most shapes of a scene")
+	fs.IntVar(&f.Colors, "colors", 4, "colours of the shapes, 2 to 8")
+	fs.IntVar(&f.Shapes, "forms", 3, "forms of the shapes, 2 to 6")
 	fs.StringVar(&kinds, "kinds", "", "kinds of questions, with commas between them; all when left out")
 	fs.IntVar(&f.Noise, "noise", 0, "grain of the background, 0 to 255")
 	fs.BoolVar(&f.NoTrace, "no-trace", false, "records without a response, for GRPO alone")
+	fs.IntVar(&f.Untagged, "untagged", 0, "of a hundred responses so many without <think> and <answer>, as of a model that was never told of them")
 	return c
+}
+
+// flagError names flags in the place of fields.
+func flagError(err error) error {
+	r := strings.NewReplacer("scenes: ", "", "Width", "--size: width", "Height", "--size: height", "Columns", "--grid: columns", "Rows", "--grid: rows",
+		"MinShapes", "--shapes: least", "MaxShapes", "--shapes: most", "Colors", "--colors", "Shapes", "--forms", "Noise", "--noise", "Untagged", "--untagged", "the kind", "--kinds:")
+	return errors.New(r.Replace(err.Error()))
 }
 
 // pair reads two positive numbers.

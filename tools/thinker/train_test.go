@@ -405,7 +405,9 @@ func TestPrintConfig(t *testing.T) {
 		{[]string{"train"}, "nothing says what to run"}, {[]string{"train", "--resume"}, "name the run's folder"}, {[]string{"train", "--preset", "demo"}, "model.path is not set"},
 		{[]string{"train", "--preset", "demo", "--model", "m"}, "data.files is not set"}, {[]string{"sft", "--model", "m", "--data", "d"}, "checkpoints.output_dir is not set"},
 		{[]string{"train", "more"}, "flags alone"}, {[]string{"report"}, "one run's folder"}, {[]string{"synth", "--out", "s", "--n", "0"}, "--n is 0"},
-		{[]string{"synth", "--out", "s", "--size", "9"}, "WIDTHxHEIGHT"}, {[]string{"synth", "--out", "s", "--kinds", "cuont"}, "cuont"}, {[]string{"synth", "--out", "s", "--shapes", "many"}, "2-5"},
+		{[]string{"synth", "--out", "s", "--size", "9"}, "WIDTHxHEIGHT"}, {[]string{"synth", "--out", "s", "--kinds", "cuont"}, `--kinds: "cuont" is not known`},
+		{[]string{"synth", "--out", "s", "--forms", "0"}, "--forms 0"}, {[]string{"synth", "--out", "s", "--colors", "9"}, "--colors is 9: want 2 to 8"}, {[]string{"synth", "--out", "s", "--grid", "1x2"}, "--shapes: most is 5: want 2 to 2"},
+		{[]string{"synth", "--out", "s", "--untagged", "101"}, "--untagged is 101"}, {[]string{"synth", "--out", "s", "--shapes", "many"}, "2-5"},
 		{[]string{"eval", "--model", "m", "--data", "d", "--out", "o", "--step", "-1"}, "--step is -1"}, {[]string{"train", "--outt", "x"}, "did you mean --out?"},
 	} {
 		if o := thinker(t, "", tt.args...); o.code != exitUsage || !strings.Contains(o.stderr, tt.want) {
