@@ -1,4 +1,5 @@
 # make          build bin/thinker
+# make demo     train a small visual reasoner from nothing and write demo/report.html; DEMO="--out DIR --seed S" for others
 # make test     pass the tests
 # make bench    every kernel against the roof of this machine
 # make lib      build/libthinker_cpu.so, for programs built without cgo
@@ -6,9 +7,12 @@
 GO ?= go
 FUZZTIME ?= 5s
 
-.PHONY: all test bench lib race sanitize purego fuzz lint clean
+.PHONY: all demo test bench lib race sanitize purego fuzz lint clean
 all:
 	$(GO) build -o bin/ ./tools/thinker
+
+demo: all
+	bin/thinker demo $(DEMO)
 
 test:
 	$(GO) test ./...

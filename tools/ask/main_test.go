@@ -1,48 +1,55 @@
 package main
 
 import (
+	"image"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/thinker-vl/thinker/tools/internal/program"
 )
 
-// TestProgram runs the program as a user would, on a golden checkpoint.
+// TestProgram runs the program as a user would.
 func TestProgram(t *testing.T) {
-	data := os.Getenv("THINKER_TESTDATA")
-	if data == "" {
-		data = filepath.Join("..", "..", "..", "shared", "testdata")
+	exe, model := program.Build(t), program.Checkpoint(t)
+	picture := filepath.Join(t.TempDir(), "picture.png")
+	f, err := os.Create(picture)
+	if err != nil {
+		t.Fatal(err)
 	}
-	golden := filepath.Join(data, "golden")
-	if _, err := os.Stat(golden); err != nil {
-		t.Skipf("no test data at %s: set THINKER_TESTDATA to its folder", golden)
+	if err := png.Encode(f, image.NewGray(image.Rect(0, 0, 60, 90))); err != nil {
+		t.Fatal(err)
 	}
-	bin := filepath.Join(t.TempDir(), "ask")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
 	}
-	out, err := exec.Command(bin, filepath.Join(golden, "tiny"), filepath.Join(golden, "pictures", "a10x12.png"), "What is it?").CombinedOutput()
+	out, err := exec.Command(exe, model, picture, "What is it?").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if n := strings.Count(string(out), "answer "); n != 4 || strings.Count(string(out), "log-probs [-") != 4 {
 		t.Errorf("%d answers, want 4 with log-probs:\n%s", n, out)
 	}
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no arguments": {nil, "usage: ask CHECKPOINT PICTURE QUESTION"},
+		"no model":     {[]string{"none", picture, "?"}, "none"},
+		"no picture":   {[]string{model, "none.png", "?"}, "none.png"},
+	} {
+		if out, err := exec.Command(exe, tt.args...).CombinedOutput(); err == nil || !strings.Contains(string(out), tt.want) || strings.Contains(string(out), "goroutine") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
 }
 
 // TestReadme holds the README's program against this one.
 func TestReadme(t *testing.T) {
-	program, err := os.ReadFile("main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, code, _ := strings.Cut(string(program), "package main")
-	if !strings.Contains(string(readme), "```go\npackage main"+code+"```") {
-		t.Error("README.md does not hold the program of tools/ask/main.go word for word")
+	if n := program.InReadme(t, ".Generate("); n > 40 {
+		t.Errorf("%d lines, the README promises a short program", n)
 	}
 }

@@ -1,4 +1,4 @@
-// Command learn teaches a checkpoint to answer briefly: the README's training program, with a reward of its own.
+// Command learn trains a checkpoint by GRPO on records, with a reward of its own.
 package main
 
 import (
@@ -6,48 +6,35 @@ import (
 	"log"
 	"os"
 
+	"github.com/thinker-vl/thinker/data"
 	"github.com/thinker-vl/thinker/engine"
 	"github.com/thinker-vl/thinker/grpo"
+	"github.com/thinker-vl/thinker/grpo/dataset"
+	"github.com/thinker-vl/thinker/grpo/reward"
 )
 
-func brief(_ context.Context, _ *grpo.Example, samples []*engine.Sample) (scores []float64, _ error) {
-	for _, s := range samples {
-		scores = append(scores, 1/float64(1+len(s.IDs)))
+func brief(_ context.Context, _ *reward.Record, response string) reward.Result {
+	return reward.Result{Score: 1 / float64(1+len(response)), Answer: response, Found: true, Reason: "the shorter the better"}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
 	}
-	return scores, nil
+	return v
 }
 
 func main() {
-	if len(os.Args) < 4 {
-		log.Fatal("usage: learn CHECKPOINT RUN QUESTION...")
+	if len(os.Args) != 4 {
+		log.Fatal("usage: learn CHECKPOINT RUN RECORDS.jsonl")
 	}
 	ctx := context.Background()
-	policy, err := engine.Open(ctx, os.Args[1], engine.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	trainer, err := policy.NewTrainer(ctx, engine.TrainOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	var data grpo.Examples
-	for _, q := range os.Args[3:] {
-		prompt, err := policy.Ask(q)
-		if err != nil {
-			log.Fatal(err)
-		}
-		data = append(data, &grpo.Example{ID: q, Prompt: prompt})
-	}
+	policy := must(engine.Open(ctx, os.Args[1], engine.Options{}))
+	records, _, err := data.Open(ctx, data.Options{Want: data.WantGold}, os.Args[3])
 	run := grpo.Run{
-		Config:  grpo.Config{Settings: grpo.Defaults(grpo.Paper, grpo.GRPO), Rollouts: 3, Prompts: len(data), Group: 4, Sampling: engine.Sampling{MaxTokens: 32}},
-		Keeping: grpo.Keeping{Dir: os.Args[2], Every: 1, Keep: 2},
-		Policy:  policy, Trainer: trainer, Math: policy.Math(), Prompts: data,
-		Rewards: []grpo.Reward{{Name: "brief", Weight: 1, Score: brief}},
-		Progress: func(p grpo.Progress) {
-			log.Printf("update %d of %d: reward %.3f, %v left", p.Update, p.Updates, p.Metrics["reward"], p.Left)
-		},
+		Config: grpo.Config{Settings: grpo.Defaults(grpo.Paper, grpo.GRPO), Rollouts: 2, Prompts: 4, Group: 4, Sampling: engine.Sampling{MaxTokens: 64}},
+		Policy: policy, Trainer: must(policy.NewTrainer(ctx, engine.TrainOptions{})), Math: policy.Math(), Keeping: grpo.Keeping{Dir: os.Args[2], Every: 1},
+		Prompts: must(dataset.NewPrompts(ctx, policy, must(records, err), dataset.Options{})), Rewards: []grpo.Reward{must(dataset.Plain("brief", 1, reward.Func(brief)))},
 	}
-	if err := run.Train(ctx, ctx); err != nil {
-		log.Fatal(err)
-	}
+	log.Println("trained:", must(os.Args[2], run.Train(ctx, ctx)))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/thinker-vl/thinker/data/scenes"
 	"github.com/thinker-vl/thinker/engine/checkpoint"
+	"github.com/thinker-vl/thinker/engine/config"
 	"github.com/thinker-vl/thinker/engine/safetensors"
 	"github.com/thinker-vl/thinker/engine/scratch"
 	"github.com/thinker-vl/thinker/engine/tokenizer"
@@ -40,10 +41,16 @@ func demoSizes() scratch.Sizes {
 // makeModel trains the tokenizer and initializes the model.
 func (d *demo) makeModel(ctx context.Context) error {
 	d.say(2, "tokenizer and model: %s", d.path("init"))
-	if _, err := os.Stat(d.path("init")); err == nil {
+	if _, err := os.Stat(d.path("init", config.FileName)); err == nil { // which comes last
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	// Made anew where a kill has left a part of it.
+	for _, part := range []string{"tokenizer", "init"} {
+		if err := os.RemoveAll(d.path(part)); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(d.path(promptFile), []byte(demoPrompt), 0o666); err != nil {
 		return err
@@ -53,18 +60,14 @@ func (d *demo) makeModel(ctx context.Context) error {
 	if err = errors.Join(failed, err); err != nil {
 		return err
 	}
-	config, err := scratch.Config(tok, demoSizes())
+	c, err := scratch.Config(tok, demoSizes())
 	if err != nil {
 		return err
 	}
-	// Made anew where an interrupt has left half of it.
-	if err := os.RemoveAll(d.path("tokenizer")); err != nil {
+	if err := scratch.WriteCompanions(d.path("tokenizer"), tok, c, scratch.Pixels{Max: demoPixels}); err != nil {
 		return err
 	}
-	if err := scratch.WriteCompanions(d.path("tokenizer"), tok, config, scratch.Pixels{Max: demoPixels}); err != nil {
-		return err
-	}
-	return checkpoint.Init(ctx, d.path("init"), config, checkpoint.InitOptions{Tokenizer: d.path("tokenizer"), Seed: d.seed, DType: safetensors.F32})
+	return checkpoint.Init(ctx, d.path("init"), c, checkpoint.InitOptions{Tokenizer: d.path("tokenizer"), Seed: d.seed, DType: safetensors.F32})
 }
 
 // corpus is the text that the tokenizer is trained on: prompts and responses.

@@ -91,11 +91,12 @@ type app struct {
 	stderr   io.Writer
 	terminal bool // stderr is one
 
-	verbose, quiet bool        // flags
-	started        bool        // the command line was understood
-	computing      atomic.Bool // an engine is at work
-	sparse         bool        // also elsewhere a line of progress now and then
-	finishing      atomic.Bool // the command takes an interrupt for a wish to end, and is waited for
+	verbose, quiet bool         // flags
+	started        bool         // the command line was understood
+	computing      atomic.Bool  // an engine is at work
+	sparse         bool         // also elsewhere a line of progress now and then
+	finishing      atomic.Bool  // the command takes an interrupt for a wish to end, and is waited for
+	goOn           atomic.Value // the command, a string, that goes on after an interrupt; none: nothing has been changed
 
 	mu      sync.Mutex
 	outputs []*output.File
@@ -113,14 +114,20 @@ func usagef(format string, v ...any) error { return &usageError{fmt.Errorf(forma
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "thinker",
-		Short: "Qwen2.5-VL on the CPU: answers with exact log-probs, from a checkpoint folder",
-		Long: `Thinker runs Qwen2.5-VL from a Hugging Face checkpoint folder on hand-written CPU kernels.
+		Short: "Train and run vision-language models that reason: Qwen2.5-VL, by SFT and GRPO, on the CPU",
+		Long: `Thinker trains and runs vision-language models that reason: Qwen2.5-VL from a Hugging Face checkpoint folder, by SFT and GRPO with rewards
+that verify answers, on hand-written CPU kernels. To see all of it, on a small model and in a few minutes:
 
-Inputs and outputs are files of one JSON object a line; "-" is standard input or output. Pictures are named by paths, absolute or
-relative to the input file's folder (of standard input, to the working directory). An input file is checked to its end before anything is
-computed. An output file is replaced when the new one is complete; on an error the old one stays. Errors name the file, the line and the
-value, on standard error. The exit status is 0 on success, 1 on an error, 2 on a command line that cannot be understood, 75 when a training
-run was told to end and has saved, 130 when interrupted.`,
+  thinker demo
+
+A training run is a folder: its settings, metrics, completions and checkpoints. Killed anywhere, it goes on and ends in the same bytes.
+
+The other commands read and write files of one JSON object a line; "-" is standard input or output. Pictures are named by paths, absolute
+or relative to the input file's folder (of standard input, to the working directory). An input file is checked to its end before anything
+is computed. An output file is replaced when the new one is complete; on an error the old one stays.
+
+Errors name the file, the line and the value, on standard error. The exit status is 0 on success, 1 on an error, 2 on a command line that
+cannot be understood, 75 when a training run was told to end and has saved, 130 when interrupted.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -133,7 +140,21 @@ run was told to end and has saved, 130 when interrupted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{suggestFlag(c, err)} })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error what is going on, also where that is no terminal")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no summary on standard error")
-	root.AddCommand(a.tokenizeCommand(), a.preprocessCommand(), a.scoreCommand(), a.generateCommand(), a.lossCommand(), a.stepCommand(), a.trainCommand(), a.sftCommand(), a.evalCommand(), a.reportCommand(), a.demoCommand(), a.synthCommand(), a.rewardCommand(), a.initCommand(), a.inspectCommand(), a.doctorCommand())
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"train", "Train and evaluate", []*cobra.Command{a.demoCommand(), a.synthCommand(), a.sftCommand(), a.trainCommand(), a.evalCommand(), a.reportCommand()}},
+		{"run", "Run a model", []*cobra.Command{a.generateCommand(), a.scoreCommand(), a.rewardCommand(), a.tokenizeCommand(), a.preprocessCommand()}},
+		{"step", "Training step by step", []*cobra.Command{a.lossCommand(), a.stepCommand()}},
+		{"look", "Checkpoints and the machine", []*cobra.Command{a.initCommand(), a.inspectCommand(), a.doctorCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title + ":"})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			root.AddCommand(c)
+		}
+	}
 	a.begin(root.Commands())
 	return root
 }
@@ -163,7 +184,11 @@ func (a *app) report(ctx context.Context, c *cobra.Command, err error) int {
 		fmt.Fprint(a.stderr, "\r\x1b[K") // what an interrupt has left of a bar
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		fmt.Fprintln(a.stderr, "thinker: interrupted: what --out names is as it was")
+		if again, ok := a.goOn.Load().(string); ok {
+			fmt.Fprintf(a.stderr, "thinker: interrupted; go on with: %s\n", again)
+		} else {
+			fmt.Fprintln(a.stderr, "thinker: interrupted: what --out names is as it was")
+		}
 		return exitInterrupted
 	}
 	if stopped, ok := errors.AsType[*stoppedError](err); ok {

@@ -36,7 +36,7 @@ file's path is written to standard output.`,
 			}
 			path := out
 			if path == "" {
-				path = filepath.Join(args[0], "report.html")
+				path = filepath.Join(args[0], reportFile)
 			}
 			if err := report.WriteFile(path, args[0], report.Options{Title: title, Roots: roots}); err != nil {
 				return err

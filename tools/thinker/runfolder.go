@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/thinker-vl/thinker/grpo/runfile"
+	"github.com/thinker-vl/thinker/tools/thinker/internal/output"
 )
 
 // A stoppedError says that a run was told to end, and how it goes on.
@@ -94,7 +95,7 @@ func noRun(dir string) error {
 }
 
 // writeRunFile puts the resolved file into the run's folder, whole or not at all.
-func writeRunFile(f *runfile.File) (err error) {
+func writeRunFile(f *runfile.File) error {
 	dir := f.Checkpoints.Dir
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -104,24 +105,20 @@ func writeRunFile(f *runfile.File) (err error) {
 	if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
 		return nil
 	}
-	t, err := os.CreateTemp(dir, "."+runFile+"-*")
+	return writeWhole(path, text)
+}
+
+// writeWhole writes a file, whole or not at all.
+func writeWhole(path string, text []byte) error {
+	f, err := output.Create(path, nil)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(t.Name())
-		}
-	}()
-	if _, err := t.Write(text); err != nil {
-		return errors.Join(err, t.Close())
+	defer f.Close()
+	if _, err := f.Write(text); err != nil {
+		return err
 	}
-	for _, step := range []func() error{func() error { return t.Chmod(0o644) }, t.Sync, t.Close, func() error { return os.Rename(t.Name(), path) }} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.Commit()
 }
 
 // hashFiles sets the hashes of the data's files, and compares them with those that the run was started with.
