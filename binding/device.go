@@ -280,6 +280,7 @@ type Buffer struct {
 	d    *Device
 	addr uint64
 	n    int
+	part bool // of another buffer, which owns the memory
 }
 
 // Alloc returns a buffer of n bytes. n of 0 gives a buffer of no bytes with address 0.
@@ -306,9 +307,21 @@ func (d *Device) Alloc(n int) (*Buffer, error) {
 	return b, nil
 }
 
-// Close frees the buffer. A second Close, or one of a nil buffer, does nothing.
+// Part is n bytes of the buffer from byte off on, as a buffer. It is valid as long as b is; to close it does nothing. What the buffer held
+// before is there: only Alloc zeroes memory.
+func (b *Buffer) Part(off, n int) *Buffer {
+	if off < 0 || n < 0 || off > b.n-n {
+		panic(fmt.Sprintf("binding: %d bytes from %d on of a buffer of %d", n, off, b.n))
+	}
+	if n == 0 {
+		return &Buffer{d: b.d}
+	}
+	return &Buffer{d: b.d, addr: b.addr + uint64(off), n: n, part: true}
+}
+
+// Close frees the buffer. A second Close, or one of a nil buffer or of a part, does nothing.
 func (b *Buffer) Close() error {
-	if b == nil || b.addr == 0 {
+	if b == nil || b.addr == 0 || b.part {
 		return nil
 	}
 	a := AllocArgs{Addr: b.addr}

@@ -183,6 +183,37 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
+// TestPart: a part is the same memory, and closing it frees nothing.
+func TestPart(t *testing.T) {
+	d := openTest(t, Options{Threads: 1})
+	b, err := d.Alloc(256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	p := b.Part(64, 128)
+	if p.Addr() != b.Addr()+64 || p.Len() != 128 {
+		t.Errorf("128 bytes from 64 on: %d bytes from %d on", p.Len(), p.Addr()-b.Addr())
+	}
+	p.Bytes()[0] = 7
+	if err := p.Close(); err != nil || p.Len() != 128 || b.Bytes()[64] != 7 {
+		t.Errorf("after closing the part: %v, it has %d bytes, the buffer %d", err, p.Len(), b.Bytes()[64])
+	}
+	if e := b.Part(256, 0); e.Addr() != 0 || e.Len() != 0 || e.Bytes() != nil {
+		t.Errorf("an empty part has %d bytes at %d", e.Len(), e.Addr())
+	}
+	for _, c := range [][2]int{{-1, 2}, {0, 257}, {200, 57}, {0, -1}, {1, math.MaxInt}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a part of %d bytes from %d on of 256", c[1], c[0])
+				}
+			}()
+			b.Part(c[0], c[1])
+		}()
+	}
+}
+
 func TestClose(t *testing.T) {
 	openTest(t, Options{Threads: 1})
 	d, err := Open(Options{Threads: 2})

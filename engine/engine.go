@@ -38,6 +38,8 @@ type Engine struct {
 	targets *binding.Buffer
 	ban     *binding.Buffer // bits of BanVision
 	work    *binding.Buffer
+	sight   arena // of the vision tower
+	lessons arena // of passes over micro-batches
 	stats   Stats
 	closed  bool
 }
@@ -142,6 +144,7 @@ func (e *Engine) prepare() (err error) {
 	if e.dec, err = newDecoder(m, e.cache, e.opts.PrefillChunk, e.opts.PrefillChunk, e.opts.MaxBatch, maxPages); err != nil {
 		return err
 	}
+	e.sight.d, e.lessons.d = e.d, e.d
 	s := &e.scratch
 	s.d = e.d
 	block := logitRows(e.opts.MaxBatch)
@@ -195,7 +198,7 @@ func (e *Engine) Close() error {
 	}
 	e.closed = true
 	var errs []error
-	errs = append(errs, e.scratch.Close())
+	errs = append(errs, e.scratch.Close(), e.sight.Close(), e.lessons.Close())
 	if e.dec != nil {
 		errs = append(errs, e.dec.Close())
 	}

@@ -171,7 +171,7 @@ func TestStatesGolden(t *testing.T) {
 					defer s.kv.release()
 					s.pos, _ = mropePositions(len(ids), p.Spans, 2)
 					if len(p.Images) > 0 {
-						features, err := e.dec.encode(p.Images)
+						features, err := e.dec.encode(&e.sight, p.Images)
 						if err != nil {
 							t.Fatal(err)
 						}

@@ -25,22 +25,23 @@ type lesson struct {
 	families []family
 	policy   Scoring
 
-	scratch *scratch
-	rows    int
-	ids     []int32
-	pos     [3][]int32
-	cu      []int32 // segments: prompts and completions
-	prefix  []int32
-	keys    int
-	wanted  []int32 // the row that predicts each completion id, sequence by sequence
-	targets []int32
-	image   []int32 // rows of image tokens, in the order of features
-	images  []*imageproc.Image
-	grids   []Grid
+	memory   *scratch        // taken
+	features *binding.Buffer // of the pictures, where the vision tower does not learn
+	rows     int
+	ids      []int32
+	pos      [3][]int32
+	cu       []int32 // segments: prompts and completions
+	prefix   []int32
+	keys     int
+	wanted   []int32 // the row that predicts each completion id, sequence by sequence
+	targets  []int32
+	image    []int32 // rows of image tokens, in the order of features
+	images   []*imageproc.Image
+	grids    []Grid
 }
 
-func newLesson(e *Engine, s *scratch, batch []Sequence, fs []family, policy Scoring) *lesson {
-	l := &lesson{e: e, batch: batch, families: fs, policy: policy, scratch: s, cu: []int32{0}}
+func newLesson(e *Engine, batch []Sequence, fs []family, policy Scoring) *lesson {
+	l := &lesson{e: e, batch: batch, families: fs, policy: policy, cu: []int32{0}}
 	merge := e.cfg.Vision.SpatialMergeSize
 	segment := func(prefix int32, prefixRows, rows int) {
 		l.cu, l.prefix = append(l.cu, int32(l.rows+rows)), append(l.prefix, prefix)
@@ -99,13 +100,23 @@ type lessonMemory struct {
 	last, y, rstd                          *binding.Buffer // of the final norm, for the wanted rows
 	logprob, entropy, lse                  *binding.Buffer // f32 [wanted]
 	dlogprob, dentropy                     *binding.Buffer
+	embedded                               *binding.Buffer // i32: the row of the embedding's gradient that each row adds to
 	dlast, dy, dfeatures                   *binding.Buffer
 	work                                   *binding.Buffer
 }
 
-// take takes the lesson's memory.
-func (l *lesson) take() (*lessonMemory, error) {
-	s, m, t := l.scratch, l.e.dec.model, &l.e.cfg.Text
+// Close gives the lesson's memory back.
+func (l *lesson) Close() error {
+	err := l.features.Close()
+	if l.memory != nil {
+		err = errors.Join(err, l.memory.Close())
+	}
+	return err
+}
+
+// take takes the lesson's memory from s.
+func (l *lesson) take(s *scratch) *lessonMemory {
+	m, t := l.e.dec.model, &l.e.cfg.Text
 	size, hidden, n := binding.DTypeBytes(m.dtype), t.HiddenSize, len(l.wanted)
 	b := &lessonMemory{}
 	if len(l.grids) > 0 && l.visionLearns {
@@ -119,17 +130,18 @@ func (l *lesson) take() (*lessonMemory, error) {
 	b.logprob, b.entropy, b.lse = s.alloc(4*n), s.alloc(4*n), s.alloc(4*n)
 	forward := binding.LogProbWorkspaceArgs{DType: m.dtype, Rows: int64(n), N: int64(t.VocabSize), K: int64(hidden)}
 	backward := binding.LogProbBackwardWorkspaceArgs{DType: m.dtype, Rows: int64(n), N: int64(t.VocabSize), K: int64(hidden)}
-	err := errors.Join(s.err, m.d.LogProbWorkspace(&forward))
+	err := m.d.LogProbWorkspace(&forward)
 	if l.grads != nil {
-		b.dlogprob, b.dentropy = s.alloc(4*n), s.alloc(4*n)
+		b.dlogprob, b.dentropy = s.zeros(4*n), s.zeros(4*n)
+		b.embedded = s.alloc(4 * l.rows)
 		b.dlast, b.dy, b.dfeatures = s.alloc(4*n*hidden), s.alloc(4*n*hidden), s.alloc(4*len(l.image)*hidden)
 		err = errors.Join(err, m.d.LogProbBackwardWorkspace(&backward))
 	}
-	if err != nil {
-		return nil, err
+	if s.err == nil {
+		s.err = err
 	}
 	b.work = s.alloc(int(max(forward.Bytes, backward.Bytes)))
-	return b, s.err
+	return b
 }
 
 // run takes the lesson forward, asks the objective, and takes it backward. compact is where the embedding's gradient goes: a row for
@@ -146,8 +158,8 @@ func (l *lesson) run(f Objective, compact *binding.Buffer, row map[int32]int32) 
 }
 
 // forward takes memory and computes the log-probs and entropies of the completions' ids.
-func (l *lesson) forward() (*lessonMemory, error) {
-	b, err := l.take()
+func (l *lesson) forward() (b *lessonMemory, err error) {
+	l.memory, err = l.e.lessons.scratch(func(s *scratch) { b = l.take(s) })
 	if err == nil {
 		err = l.see(b)
 	}
@@ -168,8 +180,9 @@ func (l *lesson) see(b *lessonMemory) error {
 	var features *binding.Buffer
 	if b.eyes != nil {
 		features, err = b.eyes.forward(l.images)
-	} else if features, err = l.e.encode(l.images); err == nil {
-		l.scratch.bufs = append(l.scratch.bufs, features)
+	} else {
+		features, err = l.e.encode(l.images)
+		l.features = features
 	}
 	if err != nil {
 		return err
@@ -228,7 +241,7 @@ func (l *lesson) backward(b *lessonMemory, compact *binding.Buffer, row map[int3
 				LdX: hidden, LdY: hidden, RowsX: n, RowsY: rows})
 		},
 		b.body.backward,
-		func() error { return l.embedBackward(b.body.dx, compact, row) },
+		func() error { return l.embedBackward(b, compact, row) },
 	)
 	if err != nil || b.eyes == nil {
 		return err
@@ -258,23 +271,19 @@ func (l *lesson) ask(f Objective, logprob, entropy, dlogprob, dentropy *binding.
 }
 
 // embedBackward adds the gradients of the embeddings that the rows took; those of image tokens went to the pictures.
-func (l *lesson) embedBackward(dx, compact *binding.Buffer, row map[int32]int32) error {
+func (l *lesson) embedBackward(b *lessonMemory, compact *binding.Buffer, row map[int32]int32) error {
 	if compact == nil {
 		return nil
 	}
-	dst := make([]int32, l.rows)
+	dst := b.embedded.Int32s()
 	for i, id := range l.ids {
 		dst[i] = row[id]
 	}
 	for _, i := range l.image {
 		dst[i] = -1
 	}
-	to := l.scratch.ints(dst)
-	if l.scratch.err != nil {
-		return l.scratch.err
-	}
 	hidden := int64(l.e.cfg.Text.HiddenSize)
-	return l.e.d.RowsAdd(&binding.RowsAddArgs{X: dx.Addr(), Y: compact.Addr(), Dst: to.Addr(), N: int64(l.rows), Cols: hidden, LdX: hidden, LdY: hidden,
+	return l.e.d.RowsAdd(&binding.RowsAddArgs{X: b.body.dx.Addr(), Y: compact.Addr(), Dst: b.embedded.Addr(), N: int64(l.rows), Cols: hidden, LdX: hidden, LdY: hidden,
 		RowsX: int64(l.rows), RowsY: int64(len(row))})
 }
 

@@ -17,7 +17,7 @@ type Plan struct {
 	Weights   int64 // packed
 	KVCache   int64
 	Workspace int64 // activations of a forward pass, logits of a block of rows, staging
-	Vision    int64 // what encoding the largest picture takes while it lasts
+	Vision    int64 // what encoding the largest picture takes; little of it is kept afterwards
 	Total     int64
 	Available int64 // what the machine had; 0 if it does not say
 	Pages     int   // of the KV cache

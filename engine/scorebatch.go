@@ -41,9 +41,9 @@ func (e *Engine) ScoreBatch(ctx context.Context, batch []Sequence, s Scoring, ro
 }
 
 func (e *Engine) scoreRun(batch []Sequence, run []family, s Scoring, f func(i int, logprobs, entropy []float32) error) (err error) {
-	memory := &scratch{d: e.d}
-	defer func() { err = errors.Join(err, memory.Close()) }()
-	b, err := newLesson(e, memory, batch, run, s).forward()
+	l := newLesson(e, batch, run, s)
+	defer func() { err = errors.Join(err, l.Close()) }()
+	b, err := l.forward()
 	if err != nil {
 		return err
 	}

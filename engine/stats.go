@@ -37,7 +37,7 @@ func (s *Stats) pass(decoding int, passes []stretch, took time.Duration) {
 // encode runs the vision tower over pictures, and counts it.
 func (e *Engine) encode(pictures []*imageproc.Image) (*binding.Buffer, error) {
 	clock := time.Now()
-	features, err := e.dec.encode(pictures)
+	features, err := e.dec.encode(&e.sight, pictures)
 	e.stats.VisionSeconds += time.Since(clock).Seconds()
 	for _, p := range pictures {
 		e.stats.VisionPatches += int64(p.Grid[0] * p.Grid[1] * p.Grid[2])

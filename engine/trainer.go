@@ -192,7 +192,7 @@ func (t *Trainer) close() error {
 		return nil
 	}
 	t.closed = true
-	err := t.owned.Close()
+	err := errors.Join(t.owned.Close(), t.e.lessons.Close())
 	if t.grads != nil {
 		err = errors.Join(err, t.grads.Close())
 	}
@@ -268,10 +268,9 @@ func (t *Trainer) Gradients(ctx context.Context, batch []Sequence, policy Scorin
 }
 
 func (t *Trainer) lesson(batch []Sequence, run []family, policy Scoring, f Objective, compact *binding.Buffer, row map[int32]int32) (err error) {
-	s := &scratch{d: t.e.d}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	l := newLesson(t.e, s, batch, run, policy)
+	l := newLesson(t.e, batch, run, policy)
 	l.grads, l.recompute, l.visionLearns = t.grads, t.opts.Recompute, t.visionLearns
+	defer func() { err = errors.Join(err, l.Close()) }()
 	return l.run(f, compact, row)
 }
 

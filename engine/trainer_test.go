@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/thinker-vl/thinker/binding"
 	"github.com/thinker-vl/thinker/engine/checkpoint"
 	"github.com/thinker-vl/thinker/engine/internal/testdata"
 	"github.com/thinker-vl/thinker/engine/safetensors"
@@ -184,6 +185,130 @@ func TestGradientBits(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestKeptMemory: what a pass finds in the memory that earlier ones have left changes no bit, and the memory that is kept is bounded and
+// given back.
+func TestKeptMemory(t *testing.T) {
+	for _, model := range goldenModels {
+		for _, o := range []TrainOptions{{}, {Recompute: true, MicroBatchRows: 300}, {Freeze: []string{"visual."}}} {
+			t.Run(fmt.Sprintf("%s/%+v", model, o), func(t *testing.T) {
+				e := openGolden(t, model, Options{DType: BF16})
+				fresh, err := e.Device()
+				if err != nil {
+					t.Fatal(err)
+				}
+				batch, samples := rollout(t, e, model, 3, 40)
+				tr := newTrainer(t, e, o)
+				ctx := context.Background()
+				if err := tr.Gradients(ctx, batch, trained, coefficients(batch)); err != nil {
+					t.Fatal(err)
+				}
+				want := gradientBits(tr)
+				poison := func() {
+					for _, a := range []*arena{&e.sight, &e.lessons} {
+						if a.kept == nil {
+							continue
+						}
+						for i := range a.kept.Bytes() {
+							a.kept.Bytes()[i] = 0xff // NaNs
+						}
+					}
+				}
+				if poison(); e.lessons.kept == nil || e.sight.kept == nil {
+					t.Fatal("nothing is kept")
+				}
+				err = tr.Gradients(ctx, batch, trained, func(i int, logprobs, entropy, dlogprob, dentropy []float32) error {
+					if !zeros(dlogprob) || !zeros(dentropy) {
+						return errors.New("the derivatives do not come zeroed")
+					}
+					return coefficients(batch)(i, logprobs, entropy, dlogprob, dentropy)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name, g := range gradientBits(tr) {
+					if !slices.Equal(g, want[name]) {
+						t.Errorf("the gradient of %s depends on what the memory held", name)
+					}
+				}
+				poison()
+				_, again := rollout(t, e, model, 3, 40)
+				for i, s := range again {
+					if !slices.Equal(s.IDs, samples[i].IDs) || !slices.Equal(bits(s.LogProbs), bits(samples[i].LogProbs)) {
+						t.Errorf("sample %d depends on what the memory held", i)
+					}
+				}
+				poison()
+				err = e.ScoreBatch(ctx, batch, trained, 0, func(i int, logprobs, _ []float32) error {
+					if !slices.Equal(bits(logprobs), bits(samples[i].LogProbs)) {
+						return fmt.Errorf("score %d depends on what the memory held", i)
+					}
+					return nil
+				})
+				if err = errors.Join(err, tr.Close()); err != nil {
+					t.Fatal(err)
+				}
+				after, err := e.Device()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if more := int64(after.Allocated) - int64(fresh.Allocated); more > int64(e.sight.kept.Len())+256 || more > keepBytes {
+					t.Errorf("%d bytes are held after the trainer", more)
+				}
+			})
+		}
+	}
+}
+
+// TestArena: an arena keeps what was taken last, as far as that is little.
+func TestArena(t *testing.T) {
+	e := openGolden(t, "tiny", Options{})
+	a := &arena{d: e.d}
+	take := func(sizes ...int) *scratch {
+		s, err := a.scratch(func(s *scratch) {
+			for _, n := range sizes {
+				if b := s.alloc(n); !s.count {
+					if b.Len() != n || n > 0 && b.Addr()%64 != 0 {
+						t.Errorf("a buffer of %d bytes at %#x, want %d", b.Len(), b.Addr(), n)
+					}
+					clear(b.Bytes())
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for _, c := range []struct {
+		sizes []int
+		kept  int
+	}{
+		{[]int{100, 0, 64}, 192},
+		{[]int{1}, 192},
+		{[]int{1 << 20, 3}, 1<<20 + 64},
+		{[]int{keepBytes, 1}, 0},
+		{[]int{5}, 64},
+	} {
+		if err := take(c.sizes...).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if a.kept == nil && c.kept != 0 || a.kept != nil && a.kept.Len() != c.kept {
+			t.Errorf("after %v: %v is kept, want %d bytes", c.sizes, a.kept, c.kept)
+		}
+	}
+	// What a plan takes beyond its count is memory of its own.
+	s := take(64)
+	if b := s.alloc(1 << 16); b.Len() != 1<<16 || s.err != nil || len(s.bufs) != 1 {
+		t.Errorf("beyond the count: %d bytes, %v", b.Len(), s.err)
+	}
+	if err := errors.Join(s.Close(), a.Close(), a.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.scratch(func(s *scratch) { s.alloc(1 << 50) }); !errors.Is(err, binding.ErrInvalid) {
+		t.Errorf("2^50 bytes: %v", err)
 	}
 }
 

@@ -130,10 +130,10 @@ func (e *Engine) planTraining(o TrainOptions, shape FamilyShape) (TrainPlan, err
 		run = append(run, f)
 	}
 	s := &scratch{d: e.d, count: true}
-	l := newLesson(e, s, batch, run, Scoring{Temperature: 1})
+	l := newLesson(e, batch, run, Scoring{Temperature: 1})
 	l.grads, l.recompute, l.visionLearns = &gradients{}, o.Recompute, t.visionLearns
-	if _, err := l.take(); err != nil {
-		return p, err
+	if l.take(s); s.err != nil {
+		return p, s.err
 	}
 	// And the embedding's own gradient, for as many ids as the vocabulary has at most.
 	ids := int64(min(e.cfg.Text.VocabSize, l.rows))

@@ -13,50 +13,6 @@ import (
 // on each other, so the number changes no result.
 const mlpRows = 1024
 
-// A scratch is a set of buffers that live for one computation.
-type scratch struct {
-	d     *binding.Device
-	bufs  []*binding.Buffer
-	err   error
-	count bool  // take no memory, only add up its size
-	bytes int64 // taken
-}
-
-// alloc returns a buffer, or an empty one after a failure, which err keeps.
-func (s *scratch) alloc(bytes int) *binding.Buffer {
-	if s.bytes += int64(bytes); s.count {
-		return &binding.Buffer{}
-	}
-	if s.err == nil {
-		var b *binding.Buffer
-		if b, s.err = s.d.Alloc(bytes); s.err == nil {
-			s.bufs = append(s.bufs, b)
-			return b
-		}
-	}
-	return &binding.Buffer{}
-}
-
-func (s *scratch) ints(v []int32) *binding.Buffer {
-	b := s.alloc(4 * len(v))
-	copy(b.Int32s(), v)
-	return b
-}
-
-func (s *scratch) floats(v []float32) *binding.Buffer {
-	b := s.alloc(4 * len(v))
-	copy(b.Float32s(), v)
-	return b
-}
-
-func (s *scratch) Close() error {
-	var errs []error
-	for _, b := range s.bufs {
-		errs = append(errs, b.Close())
-	}
-	return errors.Join(errs...)
-}
-
 // invFreq is theta^(-2 i / dim) for i < dim/2, in the f32 steps that the reference implementation takes.
 func invFreq(theta float64, dim int) []float32 {
 	f := make([]float32, dim/2)
@@ -67,11 +23,11 @@ func invFreq(theta float64, dim int) []float32 {
 }
 
 // encode runs the vision tower and the merger over pictures. It returns their features [tokens, hidden], picture after picture, each
-// in row-major order of its merged grid, as a buffer that the caller closes. patchNorm is the pixel rows' source.
+// in row-major order of its merged grid, as a buffer that the caller closes.
 //
 // All pictures are one packed sequence; attention never crosses a window or a frame, so a picture's features do not depend on the
 // others. (Paper: Qwen2.5-VL, arXiv 2502.13923, section 2.1; reference: transformers' Qwen2_5_VisionTransformerPretrainedModel.)
-func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err error) {
+func (m *model) encode(memory *arena, pictures []*imageproc.Image) (_ *binding.Buffer, err error) {
 	v := &m.cfg.Vision
 	unit := v.SpatialMergeSize * v.SpatialMergeSize
 	grids := make([]Grid, len(pictures))
@@ -80,19 +36,32 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 	}
 	layout := m.visionLayout(grids)
 	n, tokens := len(layout.patchOrder), len(layout.order)
-
-	s := &scratch{d: m.d}
-	defer func() { err = errors.Join(err, s.Close()) }()
 	dtype, size := m.dtype, binding.DTypeBytes(m.dtype)
-	hidden, width := v.HiddenSize, m.w.patch.k
-	pixels := s.alloc(4 * n * width)
-	x, y := s.alloc(size*n*hidden), s.alloc(size*n*hidden)
-	qkv := s.alloc(size * n * 3 * hidden)
-	castRows := s.alloc(size * n * width)
-	cos, sin := s.alloc(4*n*v.HeadDim/2), s.alloc(4*n*v.HeadDim/2)
-	if s.err != nil {
-		return nil, s.err
+	hidden, width, merged := v.HiddenSize, m.w.patch.k, v.HiddenSize*unit
+	rows := min(n, mlpRows)
+	axis, freq := visionRope(v.HeadDim)
+
+	var pixels, castRows, x, y, qkv, cos, sin, workspace, gateUp, act, inner, outer *binding.Buffer
+	var patchOrder, positions, axes, freqs, windows, frames, index *binding.Buffer
+	s, err := memory.scratch(func(s *scratch) {
+		pixels, castRows = s.alloc(4*n*width), s.alloc(size*n*width)
+		x, y = s.alloc(size*n*hidden), s.alloc(size*n*hidden)
+		qkv = s.alloc(size * n * 3 * hidden)
+		cos, sin = s.alloc(4*n*v.HeadDim/2), s.alloc(4*n*v.HeadDim/2)
+		work, err := m.attentionWorkspace(n, max(layout.windowKeys, layout.fullKeys))
+		if s.err == nil {
+			s.err = err
+		}
+		workspace = s.alloc(work)
+		gateUp, act = s.alloc(size*rows*2*v.IntermediateSize), s.alloc(size*rows*v.IntermediateSize)
+		inner, outer = s.alloc(size*tokens*merged), s.alloc(size*tokens*v.OutHiddenSize)
+		patchOrder, positions, axes, freqs = s.ints(layout.patchOrder), s.ints(layout.positions), s.ints(axis), s.floats(freq)
+		windows, frames, index = s.ints(layout.windows), s.ints(layout.frames), s.ints(layout.order)
+	})
+	if err != nil {
+		return nil, err
 	}
+	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := fillPatches(pixels, pictures); err != nil {
 		return nil, err
 	}
@@ -102,29 +71,16 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 	if err != nil {
 		return nil, err
 	}
-	err = d.Rows(&binding.RowsArgs{DType: dtype, X: y.Addr(), Y: x.Addr(), Src: s.ints(layout.patchOrder).Addr(), N: int64(n), Cols: int64(hidden),
+	err = d.Rows(&binding.RowsArgs{DType: dtype, X: y.Addr(), Y: x.Addr(), Src: patchOrder.Addr(), N: int64(n), Cols: int64(hidden),
 		LdX: int64(hidden), LdY: int64(hidden), RowsX: int64(n), RowsY: int64(n)})
 	if err != nil {
 		return nil, err
 	}
 
-	axis, freq := visionRope(v.HeadDim)
-	err = d.RopeTable(&binding.RopeTableArgs{Axes: 2, Positions: s.ints(layout.positions).Addr(), Axis: s.ints(axis).Addr(),
-		InvFreq: s.floats(freq).Addr(), Cos: cos.Addr(), Sin: sin.Addr(), N: int64(n), Half: int64(v.HeadDim / 2), LdP: int64(n)})
+	err = d.RopeTable(&binding.RopeTableArgs{Axes: 2, Positions: positions.Addr(), Axis: axes.Addr(),
+		InvFreq: freqs.Addr(), Cos: cos.Addr(), Sin: sin.Addr(), N: int64(n), Half: int64(v.HeadDim / 2), LdP: int64(n)})
 	if err != nil {
 		return nil, err
-	}
-
-	work, err := m.attentionWorkspace(n, max(layout.windowKeys, layout.fullKeys))
-	if err != nil {
-		return nil, err
-	}
-	workspace := s.alloc(work)
-	rows := min(n, mlpRows)
-	gateUp, act := s.alloc(size*rows*2*v.IntermediateSize), s.alloc(size*rows*v.IntermediateSize)
-	windows, frames := s.ints(layout.windows), s.ints(layout.frames)
-	if s.err != nil {
-		return nil, s.err
 	}
 	for i := range m.w.blocks {
 		b := &m.w.blocks[i]
@@ -157,12 +113,6 @@ func (m *model) encode(pictures []*imageproc.Image) (_ *binding.Buffer, err erro
 
 	if err := m.norm(x, m.w.lnQ, y, n, hidden, v.RMSNormEps); err != nil {
 		return nil, err
-	}
-	merged := hidden * unit
-	inner, outer := s.alloc(size*tokens*merged), s.alloc(size*tokens*v.OutHiddenSize)
-	index := s.ints(layout.order)
-	if s.err != nil {
-		return nil, s.err
 	}
 	if err := m.matmul(&m.w.merge1, y.Addr(), inner.Addr(), 0, tokens); err != nil {
 		return nil, err
