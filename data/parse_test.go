@@ -325,6 +325,9 @@ func TestPlaceholders(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
+	if got := (&Record{Question: "Q", Messages: []Message{}}).Text(); got != "Q" {
+		t.Errorf("without messages: %q", got)
+	}
 	r := &Record{Messages: []Message{{"user", []Part{{Text: "1"}}}, {"assistant", []Part{{Text: "2"}}}, {"user", []Part{{Text: "3"}, {Image: "i"}, {Text: "4"}}}}}
 	if got := r.Text(); got != "3\n4" {
 		t.Errorf("%q", got)

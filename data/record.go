@@ -31,7 +31,7 @@ type Record struct {
 
 // Text is what the record asks, in words: its question, or what the last message of its user says.
 func (r *Record) Text() string {
-	if r.Messages == nil {
+	if len(r.Messages) == 0 {
 		return r.Question
 	}
 	var b strings.Builder

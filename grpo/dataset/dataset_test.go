@@ -140,6 +140,29 @@ func TestPrompts(t *testing.T) {
 	}
 }
 
+// The question of a record with pictures within its text is all of the text, and of one with turns the last.
+func TestQuestion(t *testing.T) {
+	e := open(t)
+	dir := t.TempDir()
+	writePNG(t, filepath.Join(dir, "a.png"), 60, 60)
+	s := openSet(t, data.Options{Want: data.WantGold, Type: "math"}, dir,
+		`{"question": "Is <image> like this?", "image": "a.png", "gt": 1}`,
+		`{"messages": [{"role": "user", "content": "No."}, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "What is 2 + 2?"}], "gt": 4}`)
+	p, err := NewPrompts(context.Background(), e, s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"Is \n like this?", "What is 2 + 2?"} {
+		x, err := p.Example(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := x.Record.(*reward.Record); x.Question != want || r.Question != want {
+			t.Errorf("%q, %q, want %q", x.Question, r.Question, want)
+		}
+	}
+}
+
 // TestChecks has records that cannot be used: named with file and line, or left out and counted.
 func TestChecks(t *testing.T) {
 	e := open(t)

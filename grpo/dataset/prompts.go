@@ -28,30 +28,17 @@ func (p *Prompts) Example(i int) (x *grpo.Example, err error) {
 	err = p.each(i, func(r *data.Record) error {
 		q, err := p.prompt(r, p.load)
 		if err == nil {
-			x = &grpo.Example{ID: name(r), Prompt: q, Record: rewardRecord(r, q), Kind: r.Type, Question: question(r), Gold: r.Gold}
+			x = &grpo.Example{ID: name(r), Prompt: q, Record: rewardRecord(r, q), Kind: r.Type, Question: r.Text(), Gold: r.Gold}
 		}
 		return err
 	})
 	return x, err
 }
 
-// question is what a record asks: of messages the last text of the user.
-func question(r *data.Record) string {
-	q := r.Question
-	for _, m := range r.Messages {
-		for _, part := range m.Parts {
-			if m.Role == "user" && part.Image == "" {
-				q = part.Text
-			}
-		}
-	}
-	return q
-}
-
 // rewardRecord is what verifiers get to know. The size of a picture as the model sees it is that of the prompt: a record's own is of
 // whatever pixel budget it was made with.
 func rewardRecord(r *data.Record, p *engine.Prompt) *reward.Record {
-	x := &reward.Record{ID: r.ID, Type: r.Type, Question: question(r), Options: r.Options, Gold: r.Gold, ImageSize: r.ImageSize, ResizedSize: r.ResizedSize, Extra: r.Extra}
+	x := &reward.Record{ID: r.ID, Type: r.Type, Question: r.Text(), Options: r.Options, Gold: r.Gold, ImageSize: r.ImageSize, ResizedSize: r.ResizedSize, Extra: r.Extra}
 	for _, im := range p.Images {
 		x.Images = append(x.Images, im.Path)
 	}

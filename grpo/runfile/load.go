@@ -453,7 +453,7 @@ func (f *File) Absolute() error {
 		all = append(all, &p.Layout)
 	}
 	for _, words := range f.Rewards.Exec {
-		if strings.ContainsRune(words[0], filepath.Separator) { // else it is looked for in PATH
+		if len(words) > 0 && strings.ContainsRune(words[0], filepath.Separator) { // else it is looked for in PATH
 			all = append(all, &words[0])
 		}
 	}

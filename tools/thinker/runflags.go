@@ -153,7 +153,9 @@ func runError(k runfile.Kind, err error) error {
 	text = strings.NewReplacer("Evaluation.Every", "evaluation.eval_steps", "Evaluation.AtStart", "evaluation.eval_on_start", "with DropLast", "with data.drop_last",
 		"Overlong.Buffer", "rewards.overlong_buffer", "a Target", "early_stop.target", "CacheBytes", "model.cache",
 		"lower MicroBatchRows", "lower model.micro_batch_rows", "or MaxPixels", "or model.max_pixels", "MaxPixels", "model.max_pixels", "or use bf16", "or set model.dtype to bf16",
-		"recompute, or", "set model.gradient_checkpointing, or", "a batch smaller than MaxBatch", "a batch smaller than model.max_batch").Replace(text)
+		"recompute, or", "set model.gradient_checkpointing, or", "a batch smaller than MaxBatch", "a batch smaller than model.max_batch",
+		"or name the folder that it is in", "or name the folder that it is in by data.roots", "as a further folder of pictures", "as a further one of data.roots",
+		"or give one for all records without", "or give data.verifier_type for all records without").Replace(text)
 	if text == err.Error() {
 		return err
 	}
