@@ -82,6 +82,34 @@ func TestWarnings(t *testing.T) {
 		slices.ContainsFunc(ws, func(w warning) bool { return strings.Contains(w.Text, "even") }) {
 		t.Errorf("the warnings are %v", ws)
 	}
+	// A reward that a short run met no example for is no news before all the data has been seen; one that always failed is.
+	for rollouts, want := range map[int][]string{
+		1: {"reward gone has scored no sample in the whole run, and failed wherever it was asked"},
+		3: {"reward gone has scored no sample in the whole run, and failed wherever it was asked", "reward others has scored no sample in the whole run: none of the examples"},
+	} {
+		dir := t.TempDir()
+		r := l.run(dir, rollouts) // of three of the seven prompts each
+		r.Held = nil
+		none := func(_ context.Context, _ *grpo.Example, s []*engine.Sample) ([]grpo.Verdict, error) {
+			return slices.Repeat([]grpo.Verdict{{Score: math.NaN()}}, len(s)), nil
+		}
+		down := func(context.Context, *grpo.Example, []*engine.Sample) ([]grpo.Verdict, error) {
+			return nil, errors.New("down")
+		}
+		r.Rewards = append(r.Rewards, grpo.Reward{Name: "gone", Judge: down}, grpo.Reward{Name: "others", Weight: 1, Judge: none})
+		if err := r.Train(context.Background(), context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range readLines[warning](t, filepath.Join(dir, "warnings.jsonl")) {
+			if strings.Contains(w.Text, "scored no sample") {
+				got = append(got, w.Text)
+			}
+		}
+		if !slices.EqualFunc(got, want, strings.HasPrefix) {
+			t.Errorf("after %d rollouts, the warnings are %q, want %q", rollouts, got, want)
+		}
+	}
 }
 
 // TestEarlyStopRun: a run ends when its metric says so, is saved and finished, and trains no more when it is run again; one that was
