@@ -265,6 +265,9 @@ func TestDryRun(t *testing.T) {
 		{"some rejected", grpo.DryRun{}, []grpo.Reward{most}, `reward most rejects 1 of its 7 gold answers: large_image (gold "3")`},
 		{"some may be", grpo.DryRun{MaxRejected: 0.2}, []grpo.Reward{most}, ""},
 		{"broken", grpo.DryRun{}, []grpo.Reward{broken}, "reward broken fails on 7 of 7 gold answers: text (gold \"0\": panic: no (features_test.go:"},
+		{"no grade", grpo.DryRun{}, []grpo.Reward{{Name: "judge", Weight: 1, Judge: func(context.Context, *grpo.Example, []*engine.Sample) ([]grpo.Verdict, error) {
+			return []grpo.Verdict{{Score: math.NaN(), Reason: "the judge is down"}}, nil
+		}}}, `reward judge fails on 7 of 7 gold answers: text (gold "0": the judge is down)`},
 		{"left out", grpo.DryRun{Skip: []string{"broken"}}, []grpo.Reward{broken, constant(1)}, ""},
 		{"two examples", grpo.DryRun{Examples: 2}, []grpo.Reward{constant(0)}, "all of its 2 gold answers: text (gold \"0\"), large_image (gold \"3\")"},
 	} {
