@@ -153,6 +153,9 @@ func (d *DryRun) try(ctx context.Context, policy *engine.Engine, prompts Prompts
 				continue
 			}
 			v := verdicts[0]
+			if v.failed() {
+				r.Rewards[k].Failed++
+			}
 			if !math.IsNaN(v.Score) {
 				r.Rewards[k].Judged++
 				if v.Score <= 0 {
@@ -160,7 +163,7 @@ func (d *DryRun) try(ctx context.Context, policy *engine.Engine, prompts Prompts
 				}
 			}
 			// Without a score and a reason, the example is not for the reward.
-			if v.Score <= 0 || math.IsNaN(v.Score) && v.Reason != "" {
+			if v.Score <= 0 || v.failed() {
 				r.Cases = append(r.Cases, DryRunCase{x.ID, w.Name, x.Gold, v.Score, v.Reason})
 			}
 		}

@@ -61,9 +61,10 @@ type Demonstrations interface {
 	Demonstration(i int) (*Demonstration, error)
 }
 
-// A Reward scores the samples of one example: one number a sample, NaN for one that it cannot score (a judge that is down, an example
-// that is not for it). A sample whose rewards are all NaN is masked: it teaches nothing, is left out of its group's mean, and is counted.
-// So are those of an example whose reward fails, panics or takes too long ([Judging]). Weighted rewards add up.
+// A Reward scores the samples of one example: one number a sample, NaN for one that it says nothing about (an example that is not for it).
+// Weighted rewards add up. A sample whose rewards are all NaN is masked: it teaches nothing, is left out of its group's mean, and is
+// counted. So is one that a reward with a weight failed on, whatever the others say: by an error, a panic, a call that takes too long
+// ([Judging]), or a [Verdict] without a score but with a reason.
 //
 // One of Score and Judge is set. They are called by several goroutines at once while the policy decodes, each for another example, so they
 // cannot use the policy themselves; a reward's numbers may depend on the example and its samples alone. The samples are not to be changed.
@@ -74,7 +75,8 @@ type Reward struct {
 	Judge  func(ctx context.Context, e *Example, samples []*engine.Sample) ([]Verdict, error)
 }
 
-// A Verdict is a score with what it was given for. A reward that an example is not for gives NaN without a reason.
+// A Verdict is a score with what it was given for. NaN with a reason is a failure, as of a judge that is down; a reward that an example is
+// not for gives NaN without a reason.
 type Verdict struct {
 	Score  float64 // NaN: none
 	Answer string  // the answer in the sample's text

@@ -82,6 +82,34 @@ func TestWarnings(t *testing.T) {
 		slices.ContainsFunc(ws, func(w warning) bool { return strings.Contains(w.Text, "even") }) {
 		t.Errorf("the warnings are %v", ws)
 	}
+	// A reward that a short run met no example for is no news before all the data has been seen; one that always failed is.
+	for rollouts, want := range map[int][]string{
+		1: {"reward gone has scored no sample in the whole run, and failed wherever it was asked"},
+		3: {"reward gone has scored no sample in the whole run, and failed wherever it was asked", "reward others has scored no sample in the whole run: none of the examples"},
+	} {
+		dir := t.TempDir()
+		r := l.run(dir, rollouts) // of three of the seven prompts each
+		r.Held = nil
+		none := func(_ context.Context, _ *grpo.Example, s []*engine.Sample) ([]grpo.Verdict, error) {
+			return slices.Repeat([]grpo.Verdict{{Score: math.NaN()}}, len(s)), nil
+		}
+		down := func(context.Context, *grpo.Example, []*engine.Sample) ([]grpo.Verdict, error) {
+			return nil, errors.New("down")
+		}
+		r.Rewards = append(r.Rewards, grpo.Reward{Name: "gone", Judge: down}, grpo.Reward{Name: "others", Weight: 1, Judge: none})
+		if err := r.Train(context.Background(), context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range readLines[warning](t, filepath.Join(dir, "warnings.jsonl")) {
+			if strings.Contains(w.Text, "scored no sample") {
+				got = append(got, w.Text)
+			}
+		}
+		if !slices.EqualFunc(got, want, strings.HasPrefix) {
+			t.Errorf("after %d rollouts, the warnings are %q, want %q", rollouts, got, want)
+		}
+	}
 }
 
 // TestEarlyStopRun: a run ends when its metric says so, is saved and finished, and trains no more when it is run again; one that was
@@ -237,6 +265,9 @@ func TestDryRun(t *testing.T) {
 		{"some rejected", grpo.DryRun{}, []grpo.Reward{most}, `reward most rejects 1 of its 7 gold answers: large_image (gold "3")`},
 		{"some may be", grpo.DryRun{MaxRejected: 0.2}, []grpo.Reward{most}, ""},
 		{"broken", grpo.DryRun{}, []grpo.Reward{broken}, "reward broken fails on 7 of 7 gold answers: text (gold \"0\": panic: no (features_test.go:"},
+		{"no grade", grpo.DryRun{}, []grpo.Reward{{Name: "judge", Weight: 1, Judge: func(context.Context, *grpo.Example, []*engine.Sample) ([]grpo.Verdict, error) {
+			return []grpo.Verdict{{Score: math.NaN(), Reason: "the judge is down"}}, nil
+		}}}, `reward judge fails on 7 of 7 gold answers: text (gold "0": the judge is down)`},
 		{"left out", grpo.DryRun{Skip: []string{"broken"}}, []grpo.Reward{broken, constant(1)}, ""},
 		{"two examples", grpo.DryRun{Examples: 2}, []grpo.Reward{constant(0)}, "all of its 2 gold answers: text (gold \"0\"), large_image (gold \"3\")"},
 	} {

@@ -82,6 +82,7 @@ func openJournal(ctx context.Context, k Keeping, e *engine.Engine, learner *engi
 		if err := json.Unmarshal(ck.State, &j.State); err != nil {
 			return nil, fmt.Errorf("grpo: %s: its state: %w", ck.Dir, err)
 		}
+		j.State.Total = start.Total // checkpoints of older versions have none
 		if err := learner.LoadState(ck.Path(stateFolder + "/" + stateFile)); err != nil {
 			return nil, err
 		}

@@ -84,6 +84,7 @@ type group struct {
 	judged    []bool      // there is such a verdict
 	failures  []error     // of rewards
 	failed    int         // samples
+	broken    []bool      // by reward: it failed on a sample
 	abandoned int         // calls
 }
 
@@ -109,6 +110,8 @@ func (p *panel) judge(ctx context.Context, g *group) error {
 	for i := range g.task {
 		g.task[i] = math.NaN()
 	}
+	lost := make([]bool, n) // samples that a reward which counts failed on
+	g.broken = make([]bool, len(p.rewards))
 	for k := range p.rewards {
 		w := &p.rewards[k]
 		verdicts, err := p.call(ctx, w, g)
@@ -117,15 +120,25 @@ func (p *panel) judge(ctx context.Context, g *group) error {
 		}
 		if err != nil {
 			g.failures = append(g.failures, fmt.Errorf("reward %s of %s: %w", w.Name, g.example.ID, err))
-			g.failed += n
 			verdicts = slices.Repeat([]Verdict{{Score: math.NaN()}}, n)
 			if errors.Is(err, errAbandoned) {
 				g.abandoned++
 			}
 		}
 		scores := make([]float64, n)
+		unsaid := 0
 		for i, v := range verdicts {
 			scores[i] = v.Score
+			if err != nil || v.failed() {
+				g.failed++
+				g.broken[k] = true
+				lost[i] = lost[i] || w.Weight != 0
+				if err == nil {
+					if unsaid++; unsaid == 1 {
+						g.failures = append(g.failures, fmt.Errorf("reward %s of %s: sample %d: %s", w.Name, g.example.ID, i, v.Reason))
+					}
+				}
+			}
 			if !math.IsNaN(v.Score) {
 				if math.IsNaN(g.task[i]) {
 					g.task[i] = 0
@@ -140,8 +153,17 @@ func (p *panel) judge(ctx context.Context, g *group) error {
 		}
 		g.parts = append(g.parts, scores)
 	}
+	// The other rewards' sum is no reward: it would be held against those of samples that have all.
+	for i := range g.task {
+		if lost[i] {
+			g.task[i] = math.NaN()
+		}
+	}
 	return nil
 }
+
+// failed reports whether a reward that the example is for could not score the sample.
+func (v *Verdict) failed() bool { return math.IsNaN(v.Score) && v.Reason != "" }
 
 // fatal reports whether an error of call ends the run.
 func fatal(ctx context.Context, err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -106,6 +107,36 @@ func TestNoGoroutineLeft(t *testing.T) {
 	close(release)
 	if n := goroutines(before); n > before {
 		t.Errorf("%d goroutines after a cancelled run, %d before", n, before)
+	}
+}
+
+// TestFailedReward: what a reward failed on is masked, whatever the other rewards say, unless it has no weight.
+func TestFailedReward(t *testing.T) {
+	l := newLab(t, "tiny", engine.F32, 1, engine.TrainOptions{})
+	dir := t.TempDir()
+	r := l.run(dir, 1)
+	r.Config.Prompts, r.Config.UpdateSequences, r.Held = 7, 0, nil
+	r.Rewards = append(r.Rewards, grpo.Reward{Name: "judge", Weight: 1, Judge: func(_ context.Context, x *grpo.Example, s []*engine.Sample) ([]grpo.Verdict, error) {
+		if x.ID == l.data.names[2] {
+			return nil, errors.New("the judge is down")
+		}
+		v := make([]grpo.Verdict, len(s))
+		v[1] = grpo.Verdict{Score: math.NaN(), Reason: "the judge's reply is no grade"}
+		v[2] = grpo.Verdict{Score: math.NaN()} // not for it
+		return v, nil
+	}}, grpo.Reward{Name: "monitor", Weight: 0, Score: func(context.Context, *grpo.Example, []*engine.Sample) ([]float64, error) {
+		return nil, errors.New("down")
+	}})
+	if err := r.Train(context.Background(), context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range readLines[completion](t, filepath.Join(dir, "completions.jsonl")) {
+		if masked := c.Sample == 1 || c.ID == l.data.names[2]; masked != (c.Advantage == nil) {
+			t.Errorf("%s, sample %d: the advantage is %v, masked: %v", c.ID, c.Sample, c.Advantage, masked)
+		}
+	}
+	if m := metricsOf(t, dir)[0]; m["rewards/masked"] != 6+4 || m["rewards/failed"] != 6+4+28 {
+		t.Errorf("%v masked, %v failed: want 10, 38", m["rewards/masked"], m["rewards/failed"])
 	}
 }
 

@@ -73,6 +73,9 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 	if err := c.check(r.Data.Len()); err != nil {
 		return err
 	}
+	if r.Held != nil && r.Held.Len() == 0 {
+		return errors.New("grpo: the held-out data set is empty: leave Held out where there is nothing to evaluate on")
+	}
 	if r.Keeping.Log == nil {
 		r.Keeping.Log = slog.Default()
 	}
@@ -110,9 +113,11 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		j.State.Cursor = cursor
 		j.State.Update++
 		j.State.Step++
+		tokens := 0
 		for i := range batch {
-			j.State.Tokens += int64(len(batch[i].Prompt.IDs) + len(batch[i].IDs))
+			tokens += len(batch[i].Prompt.IDs) + len(batch[i].IDs)
 		}
+		j.State.Tokens += int64(tokens)
 		if u.NonFinite == nil {
 			j.State.InARow = 0
 		} else if err := j.skip(&c.Settings, batch, u.NonFinite, c.MaxSkipped); err != nil {
@@ -123,18 +128,23 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		if u.Entropy != nil {
 			m["entropy"] = *u.Entropy
 		}
+		took := time.Since(clock).Seconds()
+		timing := map[string]float64{"time/learn": took, "perf/tokens_per_second": float64(tokens) / took}
 		last := j.State.Step == updates
 		var score *float64
 		if every := int64(c.EvaluateEvery); r.Held != nil && (last || every > 0 && j.State.Step%every == 0) {
+			clock := time.Now()
 			loss, err := r.evaluate(ctx)
 			if err != nil {
 				return err
 			}
 			m["eval_loss"] = loss
-			worth := -loss // the highest score is the best
-			score = &worth
+			if worth := -loss; worth-worth == 0 { // the highest score is the best; a loss that is not finite is none
+				score = &worth
+			}
+			timing["time/evaluate"] = time.Since(clock).Seconds()
 		}
-		if err := j.log.Step(j.State.Update, m, map[string]float64{"time/learn": time.Since(clock).Seconds()}); err != nil {
+		if err := j.log.Step(j.State.Update, m, timing); err != nil {
 			return err
 		}
 		if r.Progress != nil {

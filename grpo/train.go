@@ -285,7 +285,7 @@ func (r *Run) Train(ctx, stop context.Context) (err error) {
 		t.keeping.Log.Info("grpo: the run is finished: it ended early", "reason", t.State.Ended, "rollout", t.State.Step)
 		return nil
 	}
-	if t.log.LastStep() < 0 {
+	if t.State.Step == 0 { // no checkpoint: a run that goes on has its start behind it, whatever has become of its metrics
 		if err := t.before(ctx); err != nil {
 			return err
 		}
@@ -403,6 +403,7 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 			return nil, err
 		}
 		timing["time/evaluate"] = time.Since(clock).Seconds()
+		last = last || t.State.Ended != ""
 	}
 	for i, m := range lines {
 		if err := t.log.Step(first+1+int64(i), m, timing); err != nil {
@@ -415,7 +416,7 @@ func (t *trainer) rollout(ctx context.Context) (*float64, error) {
 	return score, t.log.Completions(t.State.Update, rolled.completions(advantages))
 }
 
-// learn makes a rollout's updates. It returns their metrics and the last one's KL.
+// learn makes a rollout's updates. It returns their metrics and their mean KL, nil where none has one.
 func (t *trainer) learn(ctx context.Context, groups [][]Episode, common map[string]float64) (lines []map[string]float64, kl *float64, err error) {
 	c := &t.Config
 	s := c.Settings
@@ -425,6 +426,7 @@ func (t *trainer) learn(ctx context.Context, groups [][]Episode, common map[stri
 		size = len(groups)
 	}
 	total := int(c.updatesOf() * t.rollouts)
+	var kls gauge
 	for range max(c.Iterations, 1) {
 		for at := 0; at < len(groups); at += size {
 			var batch []Episode
@@ -444,7 +446,9 @@ func (t *trainer) learn(ctx context.Context, groups [][]Episode, common map[stri
 			} else if err := t.skip(&s, batch, u.NonFinite, c.MaxSkipped); err != nil {
 				return nil, nil, err
 			}
-			kl = u.KL
+			if u.KL != nil {
+				kls.add(*u.KL)
+			}
 			m := t.updateMetrics(u, &s)
 			maps.Copy(m, common)
 			lines = append(lines, m)
@@ -454,6 +458,10 @@ func (t *trainer) learn(ctx context.Context, groups [][]Episode, common map[stri
 				t.Progress(Progress{t.State.Step + 1, t.rollouts, t.State.Update, int64(total), m, left})
 			}
 		}
+	}
+	if kls.n > 0 {
+		mean := kls.mean()
+		kl = &mean
 	}
 	return lines, kl, nil
 }

@@ -195,6 +195,56 @@ func TestGRPOLearns(t *testing.T) {
 	}
 }
 
+// TestKLOfRollout: the coefficient of KL moves by the mean KL of a rollout's updates.
+func TestKLOfRollout(t *testing.T) {
+	l := newLab(t, "tiny", engine.F32, 1, engine.TrainOptions{})
+	dir := t.TempDir()
+	r := l.run(dir, 4)
+	r.Held, r.Config.LearningRate, r.Config.KLTarget = nil, 2e-4, 1e-2
+	if err := r.Train(context.Background(), context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	ms := metricsOf(t, dir)
+	c := r.Config.KLController()
+	for i := 0; i < len(ms); i += 2 {
+		if ms[i]["kl_coef"] != c.Coef || ms[i+1]["kl_coef"] != c.Coef {
+			t.Errorf("rollout %d: the coefficients are %v and %v, want %v", i/2+1, ms[i]["kl_coef"], ms[i+1]["kl_coef"], c.Coef)
+		}
+		c.Update((ms[i]["kl"]+ms[i+1]["kl"])/2, 12)
+	}
+}
+
+// TestLostMetrics: a run that goes on without its metrics leaves what its start was evaluated to as it is.
+func TestLostMetrics(t *testing.T) {
+	l := newLab(t, "tiny", engine.F32, 1, engine.TrainOptions{})
+	dir := t.TempDir()
+	stop, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	train := func() error {
+		r := l.run(dir, 3)
+		r.Config.Evaluation.AtStart = true
+		r.Progress = func(grpo.Progress) { cancel() }
+		return r.Train(context.Background(), stop)
+	}
+	if err := train(); !errors.Is(err, grpo.ErrStopped) {
+		t.Fatal(err)
+	}
+	start := filepath.Join(dir, "eval", "step-0.json")
+	want, err := os.Stat(start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "metrics.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if err := train(); !errors.Is(err, grpo.ErrStopped) {
+		t.Fatal(err)
+	}
+	if got, err := os.Stat(start); err != nil || !os.SameFile(got, want) {
+		t.Errorf("the evaluation of the start was written again, by a policy that has learned: %v", err)
+	}
+}
+
 // TestNothingToLearn: rewards that are all equal, and completions that are all masked, leave the policy term's gradient exactly zero.
 func TestNothingToLearn(t *testing.T) {
 	for name, change := range map[string]func(r *grpo.Run){
@@ -318,6 +368,7 @@ func files(t testing.TB, dir string) map[string]string {
 // TestKilled: a run of 20 updates with all features that is killed by SIGKILL at 30 random points, and each time run again, ends in the bytes of one that
 // was not: weights, optimizer, metrics, completions, warnings, evaluations.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	testdata(t, "golden", "tiny")
 	kills := 30
 	if testing.Short() || raceEnabled {
@@ -340,48 +391,55 @@ func TestKilled(t *testing.T) {
 	took := time.Since(clock)
 	want := files(t, whole)
 
-	killed, finished, next := 0, 0, uint64(1)
-	for killed < kills {
-		dir := filepath.Join(t.TempDir(), "run")
-		for {
-			c := child(dir)
-			if err := c.Start(); err != nil {
-				t.Fatal(err)
-			}
-			done := make(chan error, 1)
-			go func() { done <- c.Wait() }()
-			// A point anywhere in a run, with a bias to early ones: the process starts anew each time.
-			next = next*6364136223846793005 + 1442695040888963407
-			after := time.Duration(float64(took) * 0.7 * float64(next>>40) / (1 << 24))
-			if killed >= kills {
-				after = time.Hour
-			}
-			select {
-			case err = <-done:
-			case <-time.After(after):
-				c.Process.Kill()
-				if err = <-done; err != nil {
-					killed++
-					continue
+	for strand := range 2 { // of runs, one after the other
+		t.Run(fmt.Sprint(strand), func(t *testing.T) {
+			t.Parallel()
+			killed, finished, next := 0, 0, uint64(1+strand)
+			for killed < (kills+strand)/2 {
+				dir := filepath.Join(t.TempDir(), "run")
+				for {
+					var err error
+					c := child(dir)
+					if err := c.Start(); err != nil {
+						t.Fatal(err)
+					}
+					done := make(chan error, 1)
+					go func() { done <- c.Wait() }()
+					// A point anywhere in a run, with a bias to early ones: the process starts anew each time.
+					next = next*6364136223846793005 + 1442695040888963407
+					after := time.Duration(float64(took) * 0.7 * float64(next>>40) / (1 << 24))
+					if killed >= (kills+strand)/2 {
+						after = time.Hour
+					}
+					select {
+					case err = <-done:
+					case <-time.After(after):
+						c.Process.Kill()
+						if err = <-done; err != nil {
+							killed++
+							continue
+						}
+					}
+					if err != nil {
+						t.Fatalf("the run failed: %v", err)
+					}
+					break
+				}
+				finished++
+				for name, b := range files(t, dir) {
+					if b != want[name] {
+						t.Errorf("after %d kills: %s is of other bytes", killed, name)
+					}
 				}
 			}
-			if err != nil {
-				t.Fatalf("the run failed: %v", err)
-			}
-			break
-		}
-		finished++
-		for name, b := range files(t, dir) {
-			if b != want[name] {
-				t.Errorf("after %d kills: %s is of other bytes", killed, name)
-			}
-		}
+			t.Logf("%d kills, %d runs finished, each to the same bytes; one run takes %v", killed, finished, took)
+		})
 	}
-	t.Logf("%d kills, %d runs finished, each to the same bytes; one run takes %v", killed, finished, took)
 }
 
 // TestStopped: a run that is told to stop saves, and goes on to the same bytes.
 func TestStopped(t *testing.T) {
+	t.Parallel()
 	whole, parts := t.TempDir(), t.TempDir()
 	if err := newLab(t, "tiny", engine.BF16, 1, engine.TrainOptions{}).full(whole, killedRollouts).Train(context.Background(), context.Background()); err != nil {
 		t.Fatal(err)
@@ -451,6 +509,7 @@ func TestRunRefuses(t *testing.T) {
 
 // TestSFTRun: the loss of demonstrations falls, and a run in pieces ends in the bytes of one in one piece.
 func TestSFTRun(t *testing.T) {
+	t.Parallel()
 	sft := func(dir string, l *lab) *grpo.SFTRun {
 		s := grpo.Defaults(grpo.TRL, grpo.SFT)
 		s.LearningRate, s.Schedule, s.WarmupRatio, s.Ban = 3e-3, grpo.Cosine, 0.1, engine.BanNone
@@ -498,8 +557,36 @@ func TestSFTRun(t *testing.T) {
 	}
 }
 
+// TestSFTDiverges: a run whose held-out loss is not finite ends as any other, and its checkpoint is not the best of any.
+func TestSFTDiverges(t *testing.T) {
+	l := newLab(t, "tiny", engine.F32, 1, engine.TrainOptions{})
+	s := grpo.Defaults(grpo.TRL, grpo.SFT)
+	s.LearningRate, s.Schedule, s.Ban = 1e38, grpo.Constant, engine.BanNone
+	dir := t.TempDir()
+	r := &grpo.SFTRun{Config: grpo.SFTConfig{Settings: s, Updates: 1, Sequences: 2}, Keeping: grpo.Keeping{Dir: dir, KeepBest: true, Log: quiet},
+		Policy: l.policy, Trainer: l.trainer, Math: l.math, Data: l.data, Held: l.data}
+	if err := r.Train(context.Background(), context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if m := metricsOf(t, dir)[0]; m["eval_loss"]-m["eval_loss"] == 0 {
+		t.Errorf("eval_loss is %v: the test tests nothing", m["eval_loss"])
+	}
+	for _, m := range readLines[map[string]float64](t, filepath.Join(dir, "timing.jsonl")) {
+		for _, name := range []string{"time/learn", "time/evaluate", "perf/tokens_per_second"} {
+			if !(m[name] > 0) {
+				t.Errorf("%s is %v", name, m[name])
+			}
+		}
+	}
+	r.Held = &goldenPrompts{}
+	if err := r.Train(context.Background(), context.Background()); err == nil || !strings.Contains(err.Error(), "the held-out data set is empty") {
+		t.Errorf("an empty held-out set: %v", err)
+	}
+}
+
 // TestBF16Curve: with f32 masters, fifty steps in bf16 follow those in f32 within 2 % of the loss.
 func TestBF16Curve(t *testing.T) {
+	t.Parallel()
 	curve := func(dtype engine.DType) []float64 {
 		l := newLab(t, "tiny", dtype, 2, engine.TrainOptions{})
 		s := grpo.Defaults(grpo.TRL, grpo.SFT)

@@ -8,6 +8,7 @@ import (
 // WatchState is what a run's warnings go by. Each is given once: in the log, and in the run's warnings.jsonl.
 type WatchState struct {
 	Scored []string `json:"scored"` // rewards that have scored a sample
+	Failed []string `json:"failed"` // rewards that have failed on one
 	Fired  []string `json:"fired"`  // rewards that have been above 0
 	Flat   int      `json:"flat"`   // rollouts in a row all of whose groups had equal rewards
 	Given  []string `json:"given"`  // warnings
@@ -31,8 +32,11 @@ func (t *trainer) watch(groups []*group, m map[string]float64, last bool) error 
 		}
 	}
 	for k, r := range t.Rewards {
-		scored, fired := slices.Contains(w.Scored, r.Name), slices.Contains(w.Fired, r.Name)
+		scored, fired, failed := slices.Contains(w.Scored, r.Name), slices.Contains(w.Fired, r.Name), slices.Contains(w.Failed, r.Name)
 		for _, g := range groups {
+			if g.broken[k] && !failed {
+				failed, w.Failed = true, append(w.Failed, r.Name)
+			}
 			for _, v := range g.parts[k] {
 				if v == v && !scored {
 					scored, w.Scored = true, append(w.Scored, r.Name)
@@ -48,8 +52,11 @@ func (t *trainer) watch(groups []*group, m map[string]float64, last bool) error 
 		}
 		switch {
 		case !last && t.State.Update < unfiredUpdates:
+		case !scored && failed:
+			warn("unscored "+r.Name, "reward %s has scored no sample %s, and failed wherever it was asked: its samples are masked. The log has its errors; look whether its judge can be reached", r.Name, after)
+		case !scored && t.State.Update < unfiredUpdates && t.State.Cursor.Epoch == 0: // a short run has not seen all examples
 		case !scored:
-			warn("unscored "+r.Name, "reward %s has scored no sample %s: look whether its judge can be reached, and whether the data holds examples for it", r.Name, after)
+			warn("unscored "+r.Name, "reward %s has scored no sample %s: none of the examples so far was for it. Look whether the data holds any, or leave the reward out", r.Name, after)
 		case !fired:
 			warn("unfired "+r.Name, "reward %s has been above 0 for no sample %s: look at completions.jsonl whether answers come in the form that it wants; "+
 				"try its gold answers (a dry run); warm the policy up by SFT; or begin with easier examples", r.Name, after)

@@ -348,6 +348,7 @@ func (t *table) line(metric, name string, colour int) *curve {
 	u := &curve{Name: name, Colour: colour, points: raw, Last: format(s.last.Y)}
 	if span(len(raw)) > 1 {
 		u.points, u.raw = smooth(raw), raw
+		u.Last = format(u.points[len(raw)-1].Y) // where the bold line ends
 	}
 	if t.width > 1 {
 		u.raw = nil
@@ -364,7 +365,8 @@ func (t *table) line(metric, name string, colour int) *curve {
 func (t *table) plain(metric, name string, colour int) *curve {
 	u := t.line(metric, name, colour)
 	if u != nil {
-		u.points, u.raw = t.get(metric).points(), nil
+		s := t.get(metric)
+		u.points, u.raw, u.Last = s.points(), nil, format(s.last.Y)
 	}
 	return u
 }

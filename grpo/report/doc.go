@@ -24,8 +24,8 @@
 // The page is bounded whatever the run's length. Curves have at most 400 points:
 // where a run has more updates, every point stands for a power of two of them,
 // as their mean, least and largest. Of completions.jsonl only the end is read.
-// Pictures have at most 480 pixels a side and 1.2 MB together; texts are cut, and
-// say by how much. The page of a short run has some 200 KB, that of a long one
+// Pictures have at most 480 pixels a side and 1.2 MB together, and small ones are
+// enlarged pixel by pixel; texts are cut, and say by how much. The page of a short run has some 200 KB, that of a long one
 // with photographs some 2 MB, and 4 MB is the most whatever a folder holds.
 //
 // The same folder gives the same bytes.

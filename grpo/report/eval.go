@@ -134,13 +134,19 @@ func (g *gold) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A trace is what is kept of a sample while all are looked at.
+// A trace is what is kept of a prompt's samples while all are looked at.
 type trace struct {
-	at     int64 // where its line begins, 0: the first
+	at     int64 // where the line of the sample begins that is shown
 	kind   string
-	reward float64 // of this sample
-	sum    float64 // of the prompt's samples that have one
+	reward float64 // the mean of those that have one
+	sum    float64 // of them
 	n      int
+	all    []scored
+}
+
+type scored struct {
+	at     int64
+	reward float64
 }
 
 // key tells the prompts of an evaluation apart.
@@ -151,7 +157,8 @@ func (s *sample) key() string {
 	return "\x00" + s.Question + "\x00" + strings.Join(s.Images, "\x00")
 }
 
-// samples looks at the samples of an evaluation: the first of every prompt, in the order of the file.
+// samples looks at the samples of an evaluation, prompt by prompt in the order of the file. Of a prompt, the sample whose reward is nearest
+// to their mean is the one to show: a lucky one says nothing of the policy.
 func (d *folder) samples(e *evaluation) (map[string]*trace, []string) {
 	traces, order, n := map[string]*trace{}, []string(nil), 0
 	d.each(e.name+".jsonl", func(line []byte, at int64) error {
@@ -172,16 +179,27 @@ func (d *folder) samples(e *evaluation) (map[string]*trace, []string) {
 		r := optional(s.Reward)
 		t := traces[key]
 		if t == nil {
-			t = &trace{at: at, kind: s.Type, reward: r}
+			t = &trace{at: at, kind: s.Type}
 			traces[key] = t
 			order = append(order, key)
 		}
 		if finite(r) {
 			t.sum += r
 			t.n++
+			t.all = append(t.all, scored{at, r})
 		}
 		return nil
 	})
+	for _, t := range traces {
+		t.reward = t.mean()
+		nearest := math.Inf(1)
+		for _, x := range t.all {
+			if d := math.Abs(x.reward - t.reward); d < nearest {
+				t.at, nearest = x.at, d
+			}
+		}
+		t.all = nil
+	}
 	return traces, order
 }
 
@@ -212,7 +230,7 @@ const (
 	solved  = "solved"
 )
 
-// fate compares the rewards of the two samples that are shown. before is nil in a run of one evaluation.
+// fate compares the mean rewards of a prompt's samples. before is nil in a run of one evaluation.
 func fate(before, after *trace) string {
 	const full, none = 0.5, 0.05
 	switch a := after.reward; {

@@ -13,7 +13,7 @@ import (
 
 const (
 	tailBytes     = 32 << 20 // of completions.jsonl
-	maxGroups     = 12
+	maxGroups     = 8
 	maxMembers    = 96 // samples of all groups
 	textBytes     = 4000
 	memberBytes   = 1200

@@ -123,8 +123,8 @@ func (f fake) evaluation(t testing.TB, rng *rand.Rand, dir string, step, update 
 		}
 		for k := range f.samples {
 			reward, answer, why := 0.0, wrong, "2 is not 3"
-			// What is solved stays solved while the skill grows.
-			if r := rand.New(rand.NewPCG(uint64(i), uint64(k))).Float64(); r < 0.15+0.7*skill {
+			// What is solved stays solved while the skill grows; some prompts are beyond it.
+			if r := rand.New(rand.NewPCG(uint64(i), uint64(k))).Float64(); r < 0.15+0.7*skill && i%9 != 4 {
 				reward, answer, why = 1, gold, "equal"
 				if kind == "iou" {
 					reward, answer, why = 0.74, "[84, 54, 190, 150]", "IoU of [42, 27, 95, 75] with the gold [40, 30, 92, 74], pixels of 280 x 336 mapped to 140 x 168 (h x w)"

@@ -36,6 +36,7 @@ type page struct {
 	Before, After string // what the columns of the tables stand for
 	Single        bool   // there is one evaluation
 	EvalNote      string
+	Sampled       bool  // evaluations have several samples a prompt
 	Intervals     bool  // there are confidence intervals
 	Types         []row // reward by type
 	Metrics       []row // the other metrics, overall
@@ -527,6 +528,9 @@ func (p *page) compare(list []*evaluation, total int) {
 			if name == "mean_length" {
 				t.Note = "tokens"
 			}
+			if first.Update > 0 && r.HasChange && t.Note == "" {
+				t.Note = fmt.Sprintf("since update %d", first.Update)
+			}
 			if p.Single || !r.HasChange {
 				t.Before, t.Change = "", ""
 			}
@@ -537,6 +541,7 @@ func (p *page) compare(list []*evaluation, total int) {
 	if last.Prompts > 0 {
 		notes = append(notes, count(int64(last.Prompts), "held-out prompt"))
 	}
+	p.Sampled = last.K > 1
 	if last.K > 0 {
 		notes = append(notes, count(int64(last.K), "sample")+" each")
 	}
@@ -689,15 +694,18 @@ func (p *page) charts(metrics, timing *table, list []*evaluation, files bool) er
 			return err
 		}
 	}
+	if len(p.Charts) < 3 { // not worth a row of their own
+		p.Charts, p.Others = append(p.Charts, p.Others...), nil
+	}
 	if overall != nil && len(p.Tiles) == 0 {
 		s := metrics.get("reward")
 		p.Tiles = append(p.Tiles, tile{Name: "Reward in training", Before: format(s.first.Y), After: format(s.last.Y), Change: signed(s.last.Y - s.first.Y), Class: "none", Note: "first and last update"})
 	}
 	switch {
 	case metrics.width > 1:
-		p.Thinned = fmt.Sprintf("Every point stands for %d updates: the line is their mean, smoothed, the shade behind it goes from the least to the largest.", metrics.width)
+		p.Thinned = fmt.Sprintf("Every point stands for %d updates: the line, and the figure above it, is their mean, smoothed; the shade behind it goes from the least to the largest.", metrics.width)
 	case metrics.rows >= 12:
-		p.Thinned = "Bold lines are an exponential moving average, faint ones the single updates."
+		p.Thinned = "Bold lines, and the figures above them, are a moving average of the single updates, which are faint."
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ import (
 const (
 	pictureSide  = 480 // pixels of a picture's longer side in the page
 	thumbSide    = 200
+	leastSide    = 320        // of a picture that is shown large: smaller ones are enlarged, pixel by pixel
+	plainBytes   = 24 << 10   // of a PNG that is taken though a JPEG is smaller: it has no smear around edges
 	pictureBytes = 80 << 10   // of an encoded picture, above which it is compressed harder
 	pageBytes    = 1200 << 10 // of all pictures
 )
@@ -86,6 +88,10 @@ func (a *album) load(path string, side int) picture {
 		small := image.NewRGBA(image.Rect(0, 0, max(1, rgb.W*side/long), max(1, rgb.H*side/long)))
 		draw.CatmullRom.Scale(small, small.Bounds(), src, src.Bounds(), draw.Src, nil)
 		src = small
+	} else if k := (leastSide + long - 1) / long; k > 1 && side > leastSide {
+		large := image.NewRGBA(image.Rect(0, 0, rgb.W*min(k, side/long), rgb.H*min(k, side/long)))
+		draw.NearestNeighbor.Scale(large, large.Bounds(), src, src.Bounds(), draw.Src, nil)
+		src = large
 	}
 	kind, data, err := encode(src)
 	if err != nil {
@@ -126,11 +132,14 @@ func (a *album) resolve(path string) (string, error) {
 	return "", fmt.Errorf("%s is not in a folder that pictures may come from", path)
 }
 
-// encode takes PNG or JPEG, what is smaller.
+// encode takes PNG where that is small, else PNG or JPEG, what is smaller.
 func encode(m image.Image) (kind string, data []byte, err error) {
 	var p, j bytes.Buffer
 	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&p, m); err != nil {
 		return "", nil, err
+	}
+	if p.Len() <= plainBytes {
+		return "image/png", p.Bytes(), nil
 	}
 	for _, quality := range []int{85, 65, 40} {
 		j.Reset()

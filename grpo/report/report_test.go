@@ -200,8 +200,8 @@ func TestReport(t *testing.T) {
 	if n := strings.Count(examples, "<article"); n != defaultExamples {
 		t.Errorf("%d examples, want %d", n, defaultExamples)
 	}
-	// The picture has 168 by 140 pixels and the gold its coordinates; the answer is in those of 336 by 280.
-	if !strings.Contains(examples, `<rect class="box true" x="40" y="30" width="52" height="44"/>`) || !strings.Contains(examples, `<rect class="box after" x="42" y="27" width="53" height="48"/>`) {
+	// The picture has 168 by 140 pixels and the gold its coordinates; the answer is in those of 336 by 280, as large as it is shown.
+	if !strings.Contains(examples, `<rect class="box true" x="80" y="60" width="104" height="88"/>`) || !strings.Contains(examples, `<rect class="box after" x="84" y="54" width="106" height="96"/>`) {
 		t.Error("the boxes are not where they belong")
 	}
 	if strings.Count(page, `class="member `) != 48 || !strings.Contains(page, ">no signal<") || !strings.Contains(page, ">masked<") {

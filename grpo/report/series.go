@@ -164,17 +164,26 @@ func span(n int) int {
 	if n < 12 {
 		return 1
 	}
-	return min(n/10, 40)
+	return max(2, min(n/16, 24))
 }
 
-// smooth is the exponential moving average of points, whose begin does not lean to zero.
+// smooth is a moving average of points: at each, the line that fits those around it best, the nearer the more, by exponential weights. It
+// follows a slope without a lag, at its ends, too.
 func smooth(p []point) []point {
-	keep := 1 - 2/float64(span(len(p))+1)
+	n := span(len(p))
+	keep := 1 - 2/float64(n+1)
 	out := make([]point, len(p))
-	sum, weight := 0.0, 0.0
 	for i, q := range p {
-		sum, weight = keep*sum+q.Y, keep*weight+1
-		out[i] = point{q.X, sum / weight}
+		var w, x, y, xx, xy float64 // sums, about q.X
+		for j := max(i-6*n, 0); j < min(i+6*n+1, len(p)); j++ {
+			k := math.Pow(keep, math.Abs(float64(i-j)))
+			d := p[j].X - q.X
+			w, x, y, xx, xy = w+k, x+k*d, y+k*p[j].Y, xx+k*d*d, xy+k*d*p[j].Y
+		}
+		out[i] = q
+		if v := w*xx - x*x; n > 1 && v > 0 {
+			out[i].Y = (xx*y - x*xy) / v
+		}
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -68,10 +69,19 @@ func TestSmooth(t *testing.T) {
 			t.Fatalf("a constant is smoothed to %v", p)
 		}
 	}
-	out := smooth(rising)
-	for i := 1; i < len(out); i++ {
-		if !(out[i].Y > out[i-1].Y && out[i].Y < rising[i].Y) {
-			t.Fatalf("a rising line is smoothed to %v, %v", out[i-1], out[i])
+	for i, p := range smooth(rising) {
+		if math.Abs(p.Y-float64(i)) > 1e-9 || p.X != float64(i) {
+			t.Fatalf("a rising line is smoothed to %v", p)
+		}
+	}
+	// Noise is taken away.
+	var noisy []point
+	for i := range 100 {
+		noisy = append(noisy, point{float64(i), float64(i%2) + 0.01*float64(i)})
+	}
+	for i, p := range smooth(noisy) {
+		if d := math.Abs(p.Y - 0.5 - 0.01*float64(i)); d > 0.25 && i > 0 && i < 99 || d > 0.1 && i >= 10 && i < 90 {
+			t.Errorf("noise about %v is smoothed to %v", 0.5+0.01*float64(i), p)
 		}
 	}
 	if out := smooth(rising[:8]); !slices.Equal(out, rising[:8]) {
@@ -249,5 +259,36 @@ func TestInteresting(t *testing.T) {
 	}
 	if got, want := interesting([]int{0, 1, 2, 3, 4, 5}, samples), []int{1, 4, 2, 0, 3, 5}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestTypicalSample: of a prompt's samples the one nearest to their mean stands for it, and what became of it goes by the means: one lucky
+// sample is not learned.
+func TestTypicalSample(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "eval"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, rewards := range map[string][]string{"a": {"0", "0.8", "0.7", "0.9"}, "b": {"1", "0", "0", "null"}} {
+		var b strings.Builder
+		for i, r := range rewards {
+			fmt.Fprintf(&b, `{"id":"x","type":"iou","sample":%d,"text":"sample %d","extracted":null,"reward":%s}`+"\n", i, i, r)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "eval", name+".jsonl"), []byte(b.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := openFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	first, last := &evaluation{name: "eval/a"}, &evaluation{name: "eval/b", Update: 9}
+	got := d.examples(first, last, &album{dir: dir, seen: map[string]picture{}}, 5)
+	if len(got) != 1 || len(got[0].Outcomes) != 2 {
+		t.Fatalf("%+v", got)
+	}
+	if x := got[0]; x.Fate != lost || x.Outcomes[0].Response.Rest.Text != "sample 2" || x.Outcomes[1].Response.Rest.Text != "sample 1" || x.Outcomes[1].N != 3 {
+		t.Errorf("%s: %+v, then %+v", x.Fate, x.Outcomes[0], x.Outcomes[1])
 	}
 }
