@@ -179,12 +179,18 @@ func TestDemo(t *testing.T) {
 		sameDemo(t, demoFiles(t, dir), files)
 	})
 
+	if raceDetector || testing.Short() {
+		return // the rest is about files alone
+	}
+
+	// A signal from outside, which may come when the stage is over already.
 	t.Run("kills", func(t *testing.T) {
 		dir := filepath.Join(base, "killed")
+		came := 0
 		for _, stop := range []struct {
 			at     string
 			signal syscall.Signal
-		}{{"demo 1/5", syscall.SIGKILL}, {"demo 2/5", syscall.SIGKILL}, {"update 2/4", syscall.SIGKILL}, {"update 3/4", syscall.SIGTERM}, {"demo 4/5", syscall.SIGKILL},
+		}{{"demo 1/5", syscall.SIGKILL}, {"demo 2/5", syscall.SIGKILL}, {"update 2/4", syscall.SIGKILL}, {"update 3/4", syscall.SIGINT}, {"demo 4/5", syscall.SIGKILL},
 			{"update 1/2", syscall.SIGKILL}, {"demo 5/5", syscall.SIGKILL}} {
 			self, err := os.Executable()
 			if err != nil {
@@ -195,11 +201,15 @@ func TestDemo(t *testing.T) {
 			c.Stderr = w
 			c.Run() // which may have come to its end before the signal
 			if !strings.Contains(w.b.String(), stop.at) {
-				t.Errorf("%q did not come: %s", stop.at, w.b.String())
+				continue // the kill before came late
 			}
-			if code := c.ProcessState.ExitCode(); stop.signal != syscall.SIGKILL && (code != exitStopped || !strings.Contains(w.b.String(), "; go on with: thinker demo ")) {
+			came++
+			if code := c.ProcessState.ExitCode(); stop.signal != syscall.SIGKILL && (code != exitStopped && code != exitInterrupted || !strings.Contains(w.b.String(), "; go on with: thinker demo ")) {
 				t.Errorf("at %q: exit status %d: %s", stop.at, code, w.b.String())
 			}
+		}
+		if came < 5 {
+			t.Errorf("%d of the stages came", came)
 		}
 		lastLine(t, mustRun(t, "", "demo", "--quick", "--seed", "3", "--out", dir))
 		sameDemo(t, demoFiles(t, dir), files)
