@@ -49,5 +49,5 @@ func ExampleGenerator_Scene() {
 	fmt.Println(s.Answer, s.Draw().Bounds())
 	// Output:
 	// Where is the green circle? Answer with its box [x1,y1,x2,y2] as fractions of the picture.
-	// [0.39,0.74,0.60,0.95] (0,0)-(168,168)
+	// [0.38,0.73,0.61,0.96] (0,0)-(168,168)
 }

@@ -269,7 +269,7 @@ func (d *demo) draw(ctx context.Context) error {
 	}{{"warm-up", scenes.Config{N: sft, Untagged: 55}}, {"train", scenes.Config{N: rl, NoTrace: true}}, {"held-out", scenes.Config{N: held}}} {
 		c := set.c
 		c.Seed = d.seed<<8 + uint64(i)
-		c.MinShapes, c.MaxShapes, c.Colors = 1, 3, 3
+		c.MinShapes, c.MaxShapes, c.Colors, c.Shapes = 1, 3, 4, 2
 		if _, err := os.Stat(d.path(set.name)); errors.Is(err, fs.ErrNotExist) {
 			if err := scenes.Write(ctx, d.path(set.name), c, func(done, _ int) { bar.set(int64(before + done)) }); err != nil {
 				return err
