@@ -3,9 +3,11 @@ package binding
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -299,6 +301,50 @@ func TestProbe(t *testing.T) {
 		} {
 			if _, err := f(); !errors.Is(err, ErrInvalid) {
 				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestManyCalls: calls of few and of many jobs, to workers that spin and that sleep, do every job before they return.
+func TestManyCalls(t *testing.T) {
+	const n, k, most = 5, 512, 300
+	for _, threads := range []int{2, 3, 8} {
+		d := openTest(t, Options{Threads: threads})
+		alloc := func(bytes int) *Buffer {
+			b, err := d.Alloc(bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { b.Close() })
+			return b
+		}
+		w, packed, y, ids := alloc(4*n*k), alloc(PackedBytes(F32, n, k)), alloc(4*most*k), alloc(4*most)
+		for i := range w.Float32s() {
+			w.Float32s()[i] = float32(i)
+		}
+		if err := d.Pack(&PackArgs{DType: F32, DTypeSrc: F32, Src: w.Addr(), Packed: packed.Addr(), N: n, K: k, Rows: n, Ld: k}); err != nil {
+			t.Fatal(err)
+		}
+		for call := range 2000 {
+			m := 1 + call*7919%8
+			if call%16 == 0 {
+				m = most
+			}
+			if call%100 == 0 {
+				time.Sleep(time.Millisecond) // the workers go to sleep
+			}
+			for i := range m {
+				ids.Int32s()[i] = int32((i + call) % n)
+			}
+			clear(y.Bytes()[:4*m*k])
+			if err := d.Embed(&EmbedArgs{DType: F32, IDs: ids.Addr(), W: packed.Addr(), Y: y.Addr(), M: int64(m), N: n, K: k, LdY: k}); err != nil {
+				t.Fatal(err)
+			}
+			for i, id := range ids.Int32s()[:m] {
+				if got, want := y.Float32s()[i*k:(i+1)*k], w.Float32s()[int(id)*k:int(id+1)*k]; !slices.Equal(got, want) {
+					t.Fatalf("%d threads, call %d: row %d of %d is not that of id %d", threads, call, i, m, id)
+				}
 			}
 		}
 	}

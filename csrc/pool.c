@@ -1,4 +1,7 @@
 // pool.c - workers spin briefly for the next call, then sleep: decode issues hundreds of calls of some 10 us a token.
+//
+// A worker joins a call while it is open, and the caller closes it when no job is left. So a call waits for workers that have a job, and never
+// for one that has yet to wake: what is done before it would wake, the caller does alone.
 #include "pool.h"
 
 #include <pthread.h>
@@ -14,13 +17,16 @@
 
 enum { POOL_SPINS = 4000 };  // about 50 us at 12 ns a pause
 
+#define CALL_OPEN (1ull << 31)
+#define CALL_WORKERS (CALL_OPEN - 1)
+#define CALL_NUMBER (1ull << 32)
+
 struct tk_pool {
     int threads;
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
-    _Atomic uint64_t epoch;  // one a call
+    _Atomic uint64_t state;  // number of the call << 32 | CALL_OPEN | workers in it
     _Atomic int64_t next;    // the next job
-    _Atomic int working;     // workers still in this call
     _Atomic int quit;
     int64_t jobs;
     tk_job fn;
@@ -38,37 +44,53 @@ static void pool_work(tk_pool *p, int thread)
     }
 }
 
+// pool_join adds a worker to the call of state s, which is still under way. What the call is about may be read after that, until pool_leave.
+static int pool_join(tk_pool *p, uint64_t s)
+{
+    const uint64_t call = s / CALL_NUMBER;
+    while ((s & CALL_OPEN) && s / CALL_NUMBER == call)
+        if (atomic_compare_exchange_weak_explicit(&p->state, &s, s + 1, memory_order_acquire, memory_order_acquire)) return 1;
+    return 0;
+}
+
+static void pool_leave(tk_pool *p)
+{
+    uint64_t before = atomic_fetch_sub_explicit(&p->state, 1, memory_order_acq_rel);
+    if ((before & (CALL_OPEN | CALL_WORKERS)) != 1) return;  // others are in it, or the caller still looks for jobs
+    pthread_mutex_lock(&p->mutex);
+    pthread_cond_signal(&p->done);
+    pthread_mutex_unlock(&p->mutex);
+}
+
 static void *pool_main(void *arg)
 {
     struct worker *w = arg;
     tk_pool *p = w->pool;
-    uint64_t seen = 0;
+    uint64_t seen = 0, s;
     for (;;) {
-        uint64_t e;
         int spins = 0;
-        while ((e = atomic_load_explicit(&p->epoch, memory_order_acquire)) == seen && spins++ < POOL_SPINS) POOL_PAUSE();
-        if (e == seen) {
+        while ((s = atomic_load_explicit(&p->state, memory_order_acquire)) / CALL_NUMBER == seen && spins++ < POOL_SPINS) POOL_PAUSE();
+        if (s / CALL_NUMBER == seen) {
             pthread_mutex_lock(&p->mutex);
             p->sleeping++;
-            while ((e = atomic_load(&p->epoch)) == seen) pthread_cond_wait(&p->wake, &p->mutex);
+            while ((s = atomic_load(&p->state)) / CALL_NUMBER == seen) pthread_cond_wait(&p->wake, &p->mutex);
             p->sleeping--;
             pthread_mutex_unlock(&p->mutex);
         }
-        seen = e;
+        seen = s / CALL_NUMBER;
         if (atomic_load(&p->quit)) return NULL;
+        if (!pool_join(p, s)) continue;
         pool_work(p, w->index);
-        if (atomic_fetch_sub_explicit(&p->working, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&p->mutex);
-            pthread_cond_signal(&p->done);
-            pthread_mutex_unlock(&p->mutex);
-        }
+        pool_leave(p);
     }
 }
 
+// pool_start opens the next call; nobody is in the last one.
 static void pool_start(tk_pool *p)
 {
     pthread_mutex_lock(&p->mutex);
-    atomic_fetch_add_explicit(&p->epoch, 1, memory_order_release);
+    uint64_t last = atomic_load_explicit(&p->state, memory_order_relaxed);
+    atomic_store_explicit(&p->state, (last / CALL_NUMBER + 1) * CALL_NUMBER | CALL_OPEN, memory_order_release);
     if (p->sleeping) pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->mutex);
 }
@@ -122,14 +144,16 @@ void tk_pool_run(tk_pool *p, int64_t jobs, tk_job fn, void *arg)
     p->arg = arg;
     p->jobs = jobs;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->working, p->threads - 1, memory_order_relaxed);
     pool_start(p);
     pool_work(p, 0);
-    int spins = 0;
-    while (atomic_load_explicit(&p->working, memory_order_acquire) && spins++ < POOL_SPINS) POOL_PAUSE();
-    if (atomic_load_explicit(&p->working, memory_order_acquire)) {
+    uint64_t s = atomic_fetch_and_explicit(&p->state, ~CALL_OPEN, memory_order_acq_rel);
+    for (int spins = 0; (s & CALL_WORKERS) && spins < POOL_SPINS; spins++) {
+        POOL_PAUSE();
+        s = atomic_load_explicit(&p->state, memory_order_acquire);
+    }
+    if (s & CALL_WORKERS) {
         pthread_mutex_lock(&p->mutex);
-        while (atomic_load(&p->working)) pthread_cond_wait(&p->done, &p->mutex);
+        while (atomic_load(&p->state) & CALL_WORKERS) pthread_cond_wait(&p->done, &p->mutex);
         pthread_mutex_unlock(&p->mutex);
     }
 }

@@ -55,7 +55,8 @@ type Demonstration struct {
 	IDs    []int32
 }
 
-// Demonstrations is a data set for supervised fine-tuning.
+// Demonstrations is a data set for supervised fine-tuning. A run calls Demonstration once at a time, for the next batch while it learns from
+// one: an error shows when its batch's turn comes.
 type Demonstrations interface {
 	Len() int
 	Demonstration(i int) (*Demonstration, error)

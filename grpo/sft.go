@@ -95,16 +95,24 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		return err
 	}
 	started, begun := time.Now(), j.State.Update
+	ahead, cancel := context.WithCancel(ctx)
+	var next *reading
+	defer func() {
+		cancel()
+		next.wait()
+	}()
+	if j.State.Step < updates {
+		next = r.read(ahead, order, j.State.Cursor)
+	}
 	for j.State.Step < updates {
 		clock := time.Now()
-		cursor := j.State.Cursor
-		var batch []Episode
-		for _, i := range order.Take(&cursor, c.Sequences) {
-			d, err := r.Data.Demonstration(i)
-			if err != nil {
-				return fmt.Errorf("grpo: demonstration %d: %w", i, err)
-			}
-			batch = append(batch, Episode{Prompt: d.Prompt, IDs: d.IDs})
+		batch, cursor, err := next.wait()
+		if err != nil {
+			return err
+		}
+		next = nil
+		if j.State.Step+1 < updates {
+			next = r.read(ahead, order, cursor)
 		}
 		u, err := c.Settings.Update(ctx, Policy{r.Trainer, r.Math}, batch, c.LearningRateAt(int(j.State.Update), int(updates)))
 		if err != nil {
@@ -133,6 +141,7 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		last := j.State.Step == updates
 		var score *float64
 		if every := int64(c.EvaluateEvery); r.Held != nil && (last || every > 0 && j.State.Step%every == 0) {
+			next.wait() // Data and Held are not asked at the same time
 			clock := time.Now()
 			loss, err := r.evaluate(ctx)
 			if err != nil {
@@ -162,6 +171,45 @@ func (r *SFTRun) Train(ctx, stop context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// A reading is a batch that is read while the one before it is learned.
+type reading struct {
+	done   chan struct{}
+	batch  []Episode
+	cursor data.Cursor // after the batch
+	err    error
+}
+
+// read begins to read the batch at a cursor.
+func (r *SFTRun) read(ctx context.Context, order *data.Order, cursor data.Cursor) *reading {
+	b := &reading{done: make(chan struct{}), cursor: cursor}
+	indices := order.Take(&b.cursor, r.Config.Sequences)
+	go func() {
+		defer close(b.done)
+		for _, i := range indices {
+			if ctx.Err() != nil {
+				b.err = context.Cause(ctx)
+				return
+			}
+			d, err := r.Data.Demonstration(i)
+			if err != nil {
+				b.err = fmt.Errorf("grpo: demonstration %d: %w", i, err)
+				return
+			}
+			b.batch = append(b.batch, Episode{Prompt: d.Prompt, IDs: d.IDs})
+		}
+	}()
+	return b
+}
+
+// wait waits until the batch is read. A nil reading is none.
+func (b *reading) wait() ([]Episode, data.Cursor, error) {
+	if b == nil {
+		return nil, data.Cursor{}, nil
+	}
+	<-b.done
+	return b.batch, b.cursor, b.err
 }
 
 // plan computes the memory of the run's largest micro-batch, from some of its demonstrations, and refuses what the machine cannot hold.

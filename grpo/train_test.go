@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -581,6 +582,55 @@ func TestSFTDiverges(t *testing.T) {
 	r.Held = &goldenPrompts{}
 	if err := r.Train(context.Background(), context.Background()); err == nil || !strings.Contains(err.Error(), "the held-out data set is empty") {
 		t.Errorf("an empty held-out set: %v", err)
+	}
+}
+
+// watched is a data set that says when two of its methods run at once, and fails at one demonstration.
+type watched struct {
+	*goldenPrompts
+	busy    *atomic.Int32
+	calls   int
+	fail    int // the call that fails; 0: none
+	blunder *atomic.Bool
+}
+
+func (w *watched) Demonstration(i int) (*grpo.Demonstration, error) {
+	if w.busy.Add(1) != 1 {
+		w.blunder.Store(true)
+	}
+	defer w.busy.Add(-1)
+	time.Sleep(time.Millisecond)
+	if w.calls++; w.calls == w.fail {
+		return nil, errors.New("a broken picture")
+	}
+	return w.goldenPrompts.Demonstration(i)
+}
+
+// TestReadAhead: the batch that is read ahead shows its error when its turn comes, is not asked for at the same time as held-out data, and is
+// waited for at the end.
+func TestReadAhead(t *testing.T) {
+	l := newLab(t, "tiny", engine.BF16, 1, engine.TrainOptions{Freeze: []string{"visual."}})
+	looked := l.data.Len() // by the plan
+	for _, fail := range []int{0, looked + 2*4 + 1, looked + 3*4} {
+		var busy atomic.Int32
+		var blunder atomic.Bool
+		w := &watched{goldenPrompts: l.data, busy: &busy, blunder: &blunder, fail: fail}
+		s := grpo.Defaults(grpo.TRL, grpo.SFT)
+		s.Ban = engine.BanNone
+		updates := 0
+		r := &grpo.SFTRun{Config: grpo.SFTConfig{Settings: s, Updates: 4, Sequences: 4, EvaluateEvery: 1}, Keeping: grpo.Keeping{Dir: t.TempDir(), Log: quiet},
+			Policy: l.policy, Trainer: l.trainer, Math: l.math, Data: w, Held: &watched{goldenPrompts: l.data, busy: &busy, blunder: &blunder},
+			Progress: func(grpo.Progress) { updates++ }}
+		err := r.Train(context.Background(), context.Background())
+		if blunder.Load() || busy.Load() != 0 {
+			t.Errorf("failing at %d: data is asked for at the same time, or after the end", fail)
+		}
+		if fail == 0 && (err != nil || updates != 4 || w.calls != looked+4*4) {
+			t.Errorf("%d updates, %d calls, %v", updates, w.calls, err)
+		}
+		if fail != 0 && (err == nil || !strings.Contains(err.Error(), "a broken picture") || updates != 2) {
+			t.Errorf("failing at %d: %d updates, %v", fail, updates, err)
+		}
 	}
 }
 
