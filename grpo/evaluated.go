@@ -316,9 +316,10 @@ func (o *Outcome) line() *outcomeLine {
 	return l
 }
 
-// replaceFile writes a file that is there whole or, after an error or a crash, as it was.
+// replaceFile writes a file that is there whole or, after an error or a crash, as it was. What a kill leaves has a name of its own, so that the
+// run that goes on writes over it.
 func replaceFile(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fmt.Errorf("grpo: %w", err)
 	}
@@ -329,9 +330,6 @@ func replaceFile(path string, text []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(text)
-	if err == nil {
-		err = f.Chmod(0o666 &^ 0o022)
-	}
 	if err == nil {
 		err = f.Sync()
 	}
