@@ -65,8 +65,12 @@ const guardChild = "OPTEST_GUARD_CHILD"
 // TestGuardPages runs every case with its operands at the edges of memory that may not be touched: an op that reads or writes beyond
 // an operand, even if it does nothing with what it reads, faults. It does so in a child process, whose last word is the case.
 func TestGuardPages(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(guardChild) != "" {
 		t.Skip("this is the child")
+	}
+	if !checked {
+		t.Skip("the build without sanitizers runs it: the same memory, the same faults")
 	}
 	open(t, binding.ISAAuto, 1) // skips where there is no back-end
 	exe, err := os.Executable()

@@ -2,6 +2,7 @@ package optest
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/thinker-vl/thinker/binding"
@@ -36,20 +37,17 @@ func open(t testing.TB, isa binding.ISA, threads int) *binding.Device {
 	return d
 }
 
-// byOp runs f for each op's cases, in a subtest each.
-func byOp(t *testing.T, cases []Case, f func(t *testing.T, c Case)) {
+// byOp splits cases into those of each op.
+func byOp(cases []Case) (ops [][]Case) {
 	for len(cases) > 0 {
 		n := 1
 		for n < len(cases) && cases[n].Op == cases[0].Op {
 			n++
 		}
-		t.Run(cases[0].Op, func(t *testing.T) {
-			for _, c := range cases[:n] {
-				t.Run(c.Name, func(t *testing.T) { f(t, c) })
-			}
-		})
+		ops = append(ops, cases[:n])
 		cases = cases[n:]
 	}
+	return ops
 }
 
 // tested are the cases that are not for benchmarks only.
@@ -64,47 +62,62 @@ func tested() (cs []Case) {
 
 // TestCases runs every case on every instruction set: one thread against the reference, two and three against one.
 func TestCases(t *testing.T) {
-	devices := map[binding.ISA][]*binding.Device{}
-	for _, isa := range isas(t) {
-		for threads := 1; threads <= 3; threads++ {
-			devices[isa] = append(devices[isa], open(t, isa, threads))
+	for _, cases := range byOp(tested()) {
+		t.Run(cases[0].Op, func(t *testing.T) {
+			t.Parallel()
+			devices := map[binding.ISA][]*binding.Device{}
+			for _, isa := range isas(t) {
+				for threads := 1; threads <= 3; threads++ {
+					devices[isa] = append(devices[isa], open(t, isa, threads))
+				}
+			}
+			for _, c := range cases {
+				t.Run(c.Name, func(t *testing.T) {
+					p := c.New()
+					for isa, ds := range devices {
+						if err := runCase(p, ds); err != nil {
+							t.Errorf("%v: %v", isa, err)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// runCase runs p on the first device, against the reference, and on the others, against the first.
+func runCase(p *Problem, devices []*binding.Device) error {
+	one, err := p.Run(devices[0])
+	if err == nil && checked {
+		err = p.Check(one)
+	}
+	if err != nil {
+		return err
+	}
+	for i, d := range devices[1:] {
+		more, err := p.Run(d)
+		if err == nil {
+			err = p.Same(one, more)
+		}
+		if err != nil {
+			return fmt.Errorf("1 and %d threads: %w", i+2, err)
 		}
 	}
-	byOp(t, tested(), func(t *testing.T, c Case) {
-		p := c.New()
-		for _, isa := range isas(t) {
-			one, err := p.Run(devices[isa][0])
-			if err == nil && checked {
-				err = p.Check(one)
-			}
-			if err != nil {
-				t.Errorf("%v: %v", isa, err)
-				continue
-			}
-			for i, d := range devices[isa][1:] {
-				more, err := p.Run(d)
-				if err == nil {
-					err = p.Same(one, more)
-				}
-				if err != nil {
-					t.Errorf("%v, 1 and %d threads: %v", isa, i+2, err)
-				}
-			}
-		}
-	})
+	return nil
 }
 
 // TestProperties checks what must hold to the bit, on every instruction set.
 func TestProperties(t *testing.T) {
-	var devices []*binding.Device
-	for _, isa := range isas(t) {
-		devices = append(devices, open(t, isa, 2))
-	}
 	for i, p := range Properties() {
 		if i%thinProperties != 0 {
 			continue
 		}
 		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			var devices []*binding.Device
+			for _, isa := range isas(t) {
+				devices = append(devices, open(t, isa, 2))
+			}
 			if err := p.Check(devices...); err != nil {
 				t.Error(err)
 			}
