@@ -23,6 +23,7 @@ static void matmul_plan(matmul_job *p)
 {
     const int threads = p->threads;
     p->group = p->tiles > 4 ? TK_MATMUL_PANELS : TK_MATMUL_PANELS / 2;  // few rows stage fast, and then a small working set pays
+    if (p->a->dtype == TK_F32) p->group /= 2;  // its panels take twice the room in L2
     while (p->group > 1 && p->panels < 4 * threads * p->group) p->group /= 2;
     p->subgroup = p->group >= 4 ? p->group / 4 : 1;
     p->large = threads == 1 ? p->panels : p->panels * 3 / 4 / p->group * p->group;
