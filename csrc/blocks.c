@@ -2,8 +2,9 @@
 #include "blocks.h"
 
 enum {
-    POOL_PAYS = 1 << 20,  // bytes moved: some 40 us of one core, against some us for a call of the pool, 50 when its threads sleep
-    BLOCK_LEAST = 32 << 10,
+    POOL_PAYS = 1 << 20,         // bytes moved: some 40 us of one core, against 50 until a worker wakes
+    AWAKE_POOL_PAYS = 16 << 10,  // against 200 ns where one is awake
+    BLOCK_LEAST = 32 << 10,      // but for a call's even share: what is next in memory is what a core foresees
     BLOCK_MOST = 512 << 10,
     BLOCKS_PER_THREAD = 4,
 };
@@ -24,17 +25,29 @@ static void grid_job(void *arg, int64_t job, int thread)
     g->fn(g->arg, row, row1, col, col1);
 }
 
+// pays reports whether work of so many bytes is to be shared out. Small calls that come one after another wake the workers when together they
+// are worth it; from then on they are shared, until there is a pause.
+static int pays(tk_context *cx, double bytes)
+{
+    if (tk_pool_threads(cx->pool) == 1 || bytes < AWAKE_POOL_PAYS) return 0;
+    cx->alone += bytes;
+    if (!tk_pool_awake(cx->pool) && cx->alone < POOL_PAYS) return 0;
+    cx->alone = 0;
+    return 1;
+}
+
 void tk_run_blocks(tk_context *cx, int64_t rows, int64_t cols, int64_t cost, int split, tk_block_fn fn, const void *arg)
 {
     if (rows <= 0 || cols <= 0) return;
     int threads = tk_pool_threads(cx->pool);
     double total = (double)rows * (double)cols * (double)cost;
-    if (threads == 1 || total < POOL_PAYS) {
+    if (!pays(cx, total)) {
         fn(arg, 0, rows, 0, cols);
         return;
     }
     double share = total / (threads * BLOCKS_PER_THREAD);
-    int64_t bytes = share < BLOCK_LEAST ? BLOCK_LEAST : share > BLOCK_MOST ? BLOCK_MOST : (int64_t)share;
+    if (share < BLOCK_LEAST) share = total / threads < BLOCK_LEAST ? total / threads : BLOCK_LEAST;
+    int64_t bytes = share > BLOCK_MOST ? BLOCK_MOST : (int64_t)share;
     grid g = {.fn = fn, .arg = arg, .rows = rows, .cols = cols, .block_rows = 1, .block_cols = cols, .across = 1};
     if (cols < bytes / cost) {
         g.block_rows = bytes / (cols * cost);

@@ -14,6 +14,7 @@ typedef struct tk_context {
     uint32_t isa;
     const tk_kernels *kernels;
     tk_pool *pool;
+    double alone;  // bytes moved by small calls since the pool's last one: see blocks.c
     uint64_t allocated, peak;
 } tk_context;
 

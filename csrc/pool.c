@@ -1,4 +1,5 @@
-// pool.c - workers spin briefly for the next call, then sleep: decode issues hundreds of calls of some 10 us a token.
+// pool.c - workers spin briefly for the next call, then sleep: decode issues hundreds of calls of some 10 us a token. Those that spin
+// are awake, and join a call within some 200 ns; one that sleeps takes 50 us.
 //
 // A worker joins a call while it is open, and the caller closes it when no job is left. So a call waits for workers that have a job, and never
 // for one that has yet to wake: what is done before it would wake, the caller does alone.
@@ -27,6 +28,7 @@ struct tk_pool {
     pthread_cond_t wake, done;
     _Atomic uint64_t state;  // number of the call << 32 | CALL_OPEN | workers in it
     _Atomic int64_t next;    // the next job
+    _Atomic int awake;       // workers that spin
     _Atomic int quit;
     int64_t jobs;
     tk_job fn;
@@ -69,7 +71,9 @@ static void *pool_main(void *arg)
     uint64_t seen = 0, s;
     for (;;) {
         int spins = 0;
+        atomic_fetch_add_explicit(&p->awake, 1, memory_order_relaxed);
         while ((s = atomic_load_explicit(&p->state, memory_order_acquire)) / CALL_NUMBER == seen && spins++ < POOL_SPINS) POOL_PAUSE();
+        atomic_fetch_sub_explicit(&p->awake, 1, memory_order_relaxed);
         if (s / CALL_NUMBER == seen) {
             pthread_mutex_lock(&p->mutex);
             p->sleeping++;
@@ -133,6 +137,8 @@ void tk_pool_free(tk_pool *p)
 }
 
 int tk_pool_threads(const tk_pool *p) { return p->threads; }
+
+int tk_pool_awake(const tk_pool *p) { return atomic_load_explicit(&p->awake, memory_order_relaxed); }
 
 void tk_pool_run(tk_pool *p, int64_t jobs, tk_job fn, void *arg)
 {

@@ -14,6 +14,9 @@ tk_pool *tk_pool_new(int threads);
 void tk_pool_free(tk_pool *p);
 int tk_pool_threads(const tk_pool *p);
 
+// tk_pool_awake is the number of workers that spin for a call at this moment: what is too small to wake one for may be shared with them.
+int tk_pool_awake(const tk_pool *p);
+
 // tk_pool_run does jobs 0 .. jobs-1, each once, and returns when all are done. One caller at a time. Jobs are begun in increasing order,
 // so one may wait for what an earlier one does, and end in any order. Which thread takes a job never changes what the job computes: jobs
 // write disjoint outputs, or take turns in an order that is theirs, and no result is reduced across them in arrival order.
