@@ -7,6 +7,7 @@
 #ifndef TK_SIMD_PACK_H
 #define TK_SIMD_PACK_H
 
+#include "past.h"
 #include "transpose.h"
 
 enum {
@@ -55,29 +56,6 @@ TK_INLINE void unpack_row(uint32_t dtype, uint32_t dtype_row, const uint32_t *la
     }
 }
 
-// pack_store writes VL lanes of a panel. The panel is not needed soon: where it is aligned it bypasses the caches, which halves the
-// traffic of a write (no line is fetched first). pack_fence makes such writes visible to other threads.
-TK_INLINE void pack_store(int aligned, uint32_t *p, vi x)
-{
-#if TK_ISA_LEVEL >= 3
-    if (aligned) _mm512_stream_si512((void *)p, x);
-    else _mm512_storeu_si512(p, x);
-#elif TK_ISA_LEVEL == 2
-    if (aligned) _mm256_stream_si256((void *)p, x);
-    else _mm256_storeu_si256((void *)p, x);
-#else
-    (void)aligned;
-    memcpy(p, &x, sizeof x);
-#endif
-}
-
-TK_INLINE void pack_fence(void)
-{
-#if TK_ISA_LEVEL >= 2
-    _mm_sfence();
-#endif
-}
-
 // pack_fetch asks for the lines of stage s of some rows: of as many as have their turn with lanes i .. i + VL - 1 of rows
 // j .. j + PACK_LINE - 1.
 TK_INLINE void pack_fetch(const tk_pack_block *b, int64_t s, int64_t depth, int64_t bytes, int64_t i, int64_t j, int write)
@@ -122,17 +100,17 @@ static void TK_SIMD(pack_panel)(const tk_pack_block *b)
 #pragma GCC unroll 16
                     for (int v = 0; v < VL; v++)
 #pragma GCC unroll 4
-                        for (int q = 0; q < PACK_SQUARES; q++) pack_store(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
+                        for (int q = 0; q < PACK_SQUARES; q++) v_store_past(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
                 } else {
 #pragma GCC unroll 16
                     for (int v = 0; v < VL; v++)
 #pragma GCC unroll 4
                         for (int q = 0; q < PACK_SQUARES; q++)
-                            if (i + v < count) pack_store(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
+                            if (i + v < count) v_store_past(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
                 }
             }
     }
-    pack_fence();
+    v_past_fence();
 }
 
 static void TK_SIMD(unpack_panel)(const tk_pack_block *b)
