@@ -9,6 +9,7 @@
 
 enum {
     TK_TILE_ROWS = 64,   // most query rows of a tile, the query heads of one KV head counted as rows
+    TK_LINE_KEYS = 16,   // keys of a line of a K tile
     TK_SCORE_ROWS = 8,   // rows of the score buffer: at least the rows of every ISA's register block
 };
 
@@ -58,6 +59,11 @@ typedef struct tk_attention_ops {
 
     // pack writes n keys and values (row strides in elements) as keys offset .. offset+n of the tiles at kv.
     void (*pack)(int64_t dim, int64_t n, int64_t offset, const void *k, int64_t ldk, const void *v, int64_t ldv, void *kv);
+
+    // write is pack past the caches, of TK_LINE_KEYS keys that fill their lines, and their values: offset is a multiple of TK_LINE_KEYS, kv
+    // aligned to 64 bytes, dim a multiple of 16 (f32) or 32 (bf16). After some of them, written makes them visible to other threads.
+    void (*write)(int64_t dim, int64_t offset, const void *k, int64_t ldk, const void *v, int64_t ldv, void *kv, tk_fetches *fetches);
+    void (*written)(void);
 } tk_attention_ops;
 
 typedef struct tk_attention_kernels {

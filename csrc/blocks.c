@@ -25,9 +25,7 @@ static void grid_job(void *arg, int64_t job, int thread)
     g->fn(g->arg, row, row1, col, col1);
 }
 
-// pays reports whether work of so many bytes is to be shared out. Small calls that come one after another wake the workers when together they
-// are worth it; from then on they are shared, until there is a pause.
-static int pays(tk_context *cx, double bytes)
+int tk_pays(tk_context *cx, double bytes)
 {
     if (tk_pool_threads(cx->pool) == 1 || bytes < AWAKE_POOL_PAYS) return 0;
     cx->alone += bytes;
@@ -41,7 +39,7 @@ void tk_run_blocks(tk_context *cx, int64_t rows, int64_t cols, int64_t cost, int
     if (rows <= 0 || cols <= 0) return;
     int threads = tk_pool_threads(cx->pool);
     double total = (double)rows * (double)cols * (double)cost;
-    if (!pays(cx, total)) {
+    if (!tk_pays(cx, total)) {
         fn(arg, 0, rows, 0, cols);
         return;
     }

@@ -1,14 +1,28 @@
 // kv_write.c - new keys and values into the pages of the KV cache. The slots of a call are distinct: of two tokens for one slot either
 // may stay.
 #include "attention_tile.h"
+#include "blocks.h"
 
-// A key's lanes lie on as many lines as it has, and no hardware foresees which: they are fetched while the tokens before are written.
-enum { WRITE_BLOCK = 64, WRITE_ALONE = 32 };  // tokens a job; calls of so few tokens are not worth waking threads
+// A key's lanes lie on as many lines as it has, and no hardware foresees which, nor many rows that lie apart: both are fetched while
+// the tokens before are written. Tokens that fill the lines of their keys are written past the caches: their lines need not be fetched
+// first, and who reads them next reads the whole cache.
+enum {
+    WRITE_BLOCK = 64,  // tokens a job
+    WRITE_FEW = 32,    // so few tokens may not be worth a call of the pool
+};
+
+// WRITE_FETCH fetches a line to be written. (Compilers know the instruction only for some processors; the others ignore it.)
+#if defined(__x86_64__)
+#define WRITE_FETCH(p) __asm__ volatile("prefetchw %0" ::"m"(*(const char *)(p)))
+#else
+#define WRITE_FETCH(p) __builtin_prefetch(p, 1, 2)
+#endif
 
 typedef struct kv_write {
     const tk_attention_ops *k;
     const tk_kv_write_args *a;
-    int64_t bytes, kv_bytes, block;
+    int64_t bytes, kv_bytes, block, heads;  // heads of a job
+    int past;                               // whether keys can fill lines
 } kv_write;
 
 static char *tile_of(const kv_write *w, int64_t slot, int64_t head)
@@ -16,38 +30,76 @@ static char *tile_of(const kv_write *w, int64_t slot, int64_t head)
     return TK_PTR(char, w->a->pages) + slot / TK_CHUNK * w->a->page_stride + head * w->kv_bytes;
 }
 
-// fetch_token brings token i, and the lines that it goes to, near.
-static void fetch_token(const kv_write *w, int64_t i, int64_t head)
+// piece_end is the end of a piece from token i on: of tokens in consecutive slots whose keys lie on the same lines.
+static int64_t piece_end(const kv_write *w, int64_t i, int64_t end)
 {
-    const tk_kv_write_args *a = w->a;
-    const int64_t slot = TK_PTR(const int32_t, a->slots)[i], offset = slot % TK_CHUNK, bytes = a->dim * w->bytes;
-    const int64_t steps = tk_ksteps(a->dtype, a->dim), row = 4 * ((a->dim + 15) / 16 * 16);
-    const char *k = TK_PTR(const char, a->k) + (i * a->ldk + head * a->dim) * w->bytes;
-    const char *v = TK_PTR(const char, a->v) + (i * a->ldv + head * a->dim) * w->bytes;
-    const char *tile = tile_of(w, slot, head), *value = tile + 4 * steps * TK_CHUNK + (a->dtype == TK_BF16 ? offset / 2 : offset) * row;
-    for (int64_t o = 0; o < bytes; o += 64) __builtin_prefetch(k + o, 0, 2), __builtin_prefetch(v + o, 0, 2);
-    for (int64_t s = 0; s < steps; s++) __builtin_prefetch(tile + 4 * (s * TK_CHUNK + offset), 1, 2);
-    for (int64_t o = 0; o < row; o += 64) __builtin_prefetch(value + o, 1, 2);
+    const int32_t *slots = TK_PTR(const int32_t, w->a->slots);
+    int64_t next = i + 1;
+    while (next < end && slots[next] % TK_LINE_KEYS && slots[next] == slots[i] + (next - i)) next++;
+    return next;
 }
 
-// One block of tokens, one KV head: runs of consecutive slots within a page are packed together.
+// fetch_piece brings tokens i .. next - 1, a piece, of a job's KV heads, and the lines that they go to, near.
+static void fetch_piece(const kv_write *w, int64_t i, int64_t next, int64_t head)
+{
+    const tk_kv_write_args *a = w->a;
+    const int64_t slot = TK_PTR(const int32_t, a->slots)[i], offset = slot % TK_CHUNK, n = next - i, bytes = w->heads * a->dim * w->bytes;
+    const int64_t steps = tk_ksteps(a->dtype, a->dim), row = 4 * ((a->dim + 15) / 16 * 16), depth = a->dtype == TK_BF16 ? 2 : 1;
+    for (int64_t t = i; t < next; t++) {
+        const char *k = TK_PTR(const char, a->k) + (t * a->ldk + head * a->dim) * w->bytes;
+        const char *v = TK_PTR(const char, a->v) + (t * a->ldv + head * a->dim) * w->bytes;
+        for (int64_t o = 0; o < bytes; o += 64) __builtin_prefetch(k + o, 0, 2);
+        for (int64_t o = 0; o < bytes; o += 64) __builtin_prefetch(v + o, 0, 2);
+    }
+    if (w->past && n == TK_LINE_KEYS) return;
+    for (int64_t h = head; h < head + w->heads; h++) {
+        const char *tile = tile_of(w, slot, h), *values = tile + 4 * steps * TK_CHUNK;
+        for (int64_t s = 0; s < steps; s++) WRITE_FETCH(tile + 4 * (s * TK_CHUNK + offset));
+        for (const char *o = values + offset / depth * row, *to = values + ((offset + n - 1) / depth + 1) * row; o < to; o += 64) WRITE_FETCH(o);
+    }
+}
+
+// plan_piece is fetch_piece of the tokens alone, for the kernel to pace.
+static void plan_piece(const kv_write *w, int64_t i, int64_t next, int64_t head, tk_fetches *f)
+{
+    const tk_kv_write_args *a = w->a;
+    const int64_t lines = w->heads * a->dim * w->bytes / 64, lanes = w->heads * TK_LINE_KEYS * 2 * tk_ksteps(a->dtype, a->dim);
+    f->count = 1;
+    f->region[0] = (tk_fetch){.row = TK_PTR(const char, a->k) + (i * a->ldk + head * a->dim) * w->bytes, .stride = a->ldk * w->bytes, .rows = next - i, .lines = lines};
+    f->burst = tk_ceil_div(TK_FETCH_WORK * 2 * lines * (next - i), lanes);
+    if (w->heads == a->kv_heads && a->ldk == a->ldv && a->v - a->k == (uint64_t)(a->kv_heads * a->dim * w->bytes)) {
+        f->region[0].lines *= 2;  // values follow the keys
+        return;
+    }
+    f->region[f->count++] = (tk_fetch){.row = TK_PTR(const char, a->v) + (i * a->ldv + head * a->dim) * w->bytes, .stride = a->ldv * w->bytes, .rows = next - i, .lines = lines};
+}
+
+// One block of tokens, piece by piece: of all KV heads, which lie side by side, or of one.
 static void kv_write_job(void *arg, int64_t job, int thread)
 {
     (void)thread;
     const kv_write *w = arg;
     const tk_kv_write_args *a = w->a;
     const int32_t *slots = TK_PTR(const int32_t, a->slots);
-    int64_t head = job % a->kv_heads, begin = job / a->kv_heads * w->block;
-    int64_t end = begin + w->block < a->n ? begin + w->block : a->n;
-    if (begin < end) fetch_token(w, begin, head);
-    for (int64_t i = begin, next; i < end; i = next) {
-        int64_t offset = slots[i] % TK_CHUNK;
-        for (next = i + 1; next < end && offset + (next - i) < TK_CHUNK && slots[next] == slots[i] + (next - i);) next++;
-        if (next < end) fetch_token(w, next, head);
-        w->k->pack(a->dim, next - i, offset, TK_PTR(const char, a->k) + (i * a->ldk + head * a->dim) * w->bytes, a->ldk,
-                   TK_PTR(const char, a->v) + (i * a->ldv + head * a->dim) * w->bytes, a->ldv,
-                   tile_of(w, slots[i], head));
+    const int64_t shares = a->kv_heads / w->heads, head = job % shares * w->heads, begin = job / shares * w->block;
+    const int64_t end = begin + w->block < a->n ? begin + w->block : a->n;
+    if (begin >= end) return;
+    int64_t next = piece_end(w, begin, end);
+    fetch_piece(w, begin, next, head);
+    for (int64_t i = begin, after; i < end; i = next, next = after) {
+        const int past = w->past && next - i == TK_LINE_KEYS;
+        tk_fetches f = {0};
+        after = next < end ? piece_end(w, next, end) : next;
+        if (past && after - next == TK_LINE_KEYS) plan_piece(w, next, after, head, &f);
+        else if (next < end) fetch_piece(w, next, after, head);
+        for (int64_t h = head; h < head + w->heads; h++) {
+            const char *k = TK_PTR(const char, a->k) + (i * a->ldk + h * a->dim) * w->bytes;
+            const char *v = TK_PTR(const char, a->v) + (i * a->ldv + h * a->dim) * w->bytes;
+            if (past) w->k->write(a->dim, slots[i] % TK_CHUNK, k, a->ldk, v, a->ldv, tile_of(w, slots[i], h), &f);
+            else w->k->pack(a->dim, next - i, slots[i] % TK_CHUNK, k, a->ldk, v, a->ldv, tile_of(w, slots[i], h));
+        }
     }
+    if (w->past) w->k->written();
 }
 
 int32_t tk_cpu_kv_write(uint64_t ctx, tk_kv_write_args *a, tk_error *err)
@@ -70,12 +122,16 @@ int32_t tk_cpu_kv_write(uint64_t ctx, tk_kv_write_args *a, tk_error *err)
                    slots[i], (long long)(a->num_pages * TK_CHUNK));
 
     kv_write w = {.k = tk_attention_of(cx, a->dtype), .a = a, .bytes = h.bytes, .kv_bytes = h.kv_bytes};
-    if (a->n <= WRITE_ALONE) {
-        w.block = a->n;
-        for (int64_t head = 0; head < a->kv_heads; head++) kv_write_job(&w, head, 0);
+    w.past = a->pages % 64 == 0 && a->page_stride % 64 == 0 && a->dim % (64 / h.bytes) == 0;
+    const int64_t blocks = tk_ceil_div(a->n, WRITE_BLOCK), threads = tk_pool_threads(cx->pool);
+    const double lines = (double)(a->n * a->kv_heads * tk_ksteps(a->dtype, a->dim));  // of keys: each of them is read and written
+    w.block = WRITE_BLOCK;
+    w.heads = blocks < 2 * threads ? 1 : a->kv_heads;
+    if (a->n <= WRITE_FEW && !tk_pays(cx, 128 * lines)) {
+        w.heads = a->kv_heads;
+        kv_write_job(&w, 0, 0);
     } else {
-        w.block = WRITE_BLOCK;
-        tk_pool_run(cx->pool, tk_ceil_div(a->n, w.block) * a->kv_heads, kv_write_job, &w);
+        tk_pool_run(cx->pool, blocks * (a->kv_heads / w.heads), kv_write_job, &w);
     }
     return TK_OK;
 }

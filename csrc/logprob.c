@@ -59,7 +59,7 @@ static void logprob_chunk(void *arg, int64_t job, int thread)
                                            tk_ceil_div(width, TK_PANEL), z, LOGITS_STRIDE);
     for (int64_t i = 0; i < rows; i++, z += LOGITS_STRIDE) {
         tk_vocab_chunk c = {.logits = z, .ban = ban ? ban + col / 32 : NULL, .width = width, .scale = a->inv_temperature};
-        r->states[(row + i) * r->plan.chunks + chunk] = r->k->fold(&c, a->entropy != 0);
+        r->states[(row + i) * r->plan.chunks + chunk] = r->k->fold(&c, a->entropy != 0, NULL);
         int64_t target = TK_PTR(const int32_t, a->targets)[r->row0 + row + i] - col;
         if (target >= 0 && target < width) r->targets[row + i] = z[target] * a->inv_temperature;
     }

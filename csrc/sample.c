@@ -1,8 +1,9 @@
 // sample.c - draws of ids from rows of logits.
 //
 // A row is one job; when there are fewer rows than threads, the fold of a row is shared out instead. It is folded first, chunk by
-// chunk, as logprob folds it, which gives its log-probabilities, its maximum, and the sums of its chunks; so without a filter a draw
-// reads the row once, and one chunk again. A filter reads what chunks can hold its cut, and those that hold what it keeps.
+// chunk, as logprob folds it, which gives its log-probabilities, its maximum, the sums of its chunks and the maxima of their
+// blocks; so without a filter a draw reads the row once, and one chunk again. A filter reads what blocks can hold its cut, and those that
+// hold what it keeps.
 #include "check.h"
 #include "philox.h"
 #include "sample_filter.h"
@@ -10,7 +11,7 @@
 enum { ROW_OK, ROW_NOT_FINITE, ROW_EMPTY };
 
 typedef struct sample_plan {
-    uint64_t status, threads, states, mass, thread_bytes, bytes;  // offsets into the workspace; of a thread's part; sizes
+    uint64_t status, threads, states, most, mass, thread_bytes, bytes;  // offsets into the workspace; of a thread's part; sizes
 } sample_plan;
 
 static sample_plan plan_sample(int64_t rows, int64_t n, int threads)
@@ -19,7 +20,8 @@ static sample_plan plan_sample(int64_t rows, int64_t n, int threads)
     sample_plan p = {.status = line};  // room to align the start
     p.threads = (p.status + (uint64_t)rows + line - 1) / line * line;
     p.states = (sizeof(tk_filter_scratch) + line - 1) / line * line;
-    p.mass = (p.states + chunks * sizeof(tk_vocab_state) + line - 1) / line * line;
+    p.most = (p.states + chunks * sizeof(tk_vocab_state) + line - 1) / line * line;
+    p.mass = (p.most + chunks * TK_VOCAB_BLOCKS * sizeof(float) + line - 1) / line * line;
     p.thread_bytes = (p.mass + chunks * sizeof(double) + line - 1) / line * line;
     p.bytes = p.threads + (uint64_t)threads * p.thread_bytes;
     return p;
@@ -57,23 +59,22 @@ static int64_t draw_whole(const tk_filter_row *r, const double *mass, double tot
     return i * TK_VOCAB_CHUNK + tk_filter_pick(r->scratch->e, c.width, target / exp((double)r->states[i].m - (double)r->max));
 }
 
-static tk_vocab_state *states_of(const sample_run *run, int thread)
-{
-    return (void *)(run->workspace + run->plan.threads + (uint64_t)thread * run->plan.thread_bytes + run->plan.states);
-}
+static char *part_of(const sample_run *run, int thread) { return run->workspace + run->plan.threads + (uint64_t)thread * run->plan.thread_bytes; }
 
-// fold_chunks folds the chunks begin .. end of a row.
-static void fold_chunks(const sample_run *run, int64_t row, int64_t begin, int64_t end, tk_vocab_state *states)
+// fold_chunks folds the chunks begin .. end of a row into a thread's part.
+static void fold_chunks(const sample_run *run, int64_t row, int64_t begin, int64_t end, int thread)
 {
+    tk_vocab_state *states = (void *)(part_of(run, thread) + run->plan.states);
+    float *most = (void *)(part_of(run, thread) + run->plan.most);
     const tk_sample_args *a = run->a;
     const float *logits = TK_PTR(const float, a->logits) + row * a->ld, scale = scale_of(TK_PTR(const tk_sample_row, a->params)[row].temperature);
     for (int64_t i = begin; i < end; i++) {
         tk_vocab_chunk c = tk_vocab_chunk_at(logits, TK_PTR(const uint32_t, a->ban), a->n, i, scale);
-        states[i] = run->k->fold(&c, a->entropy != 0);
+        states[i] = run->k->fold(&c, a->entropy != 0, most + i * TK_VOCAB_BLOCKS);
     }
 }
 
-enum { FOLD_CHUNKS = 8 };  // of a job, some us
+enum { FOLD_CHUNKS = 16 };  // of a job, some 5 us: each fetches one chunk that may be another thread's
 
 typedef struct fold_run {
     const sample_run *run;
@@ -85,7 +86,7 @@ static void fold_job(void *arg, int64_t job, int thread)
     (void)thread;
     const fold_run *f = arg;
     int64_t chunks = tk_vocab_chunks(f->run->a->n), begin = job * FOLD_CHUNKS, end = begin + FOLD_CHUNKS;
-    fold_chunks(f->run, f->row, begin, end < chunks ? end : chunks, states_of(f->run, 0));
+    fold_chunks(f->run, f->row, begin, end < chunks ? end : chunks, 0);
 }
 
 // draw_row draws from a row whose chunks are folded.
@@ -93,11 +94,11 @@ static void draw_row(const sample_run *run, int64_t row, int thread)
 {
     const tk_sample_args *a = run->a;
     const tk_sample_row *p = TK_PTR(const tk_sample_row, a->params) + row;
-    char *mine = run->workspace + run->plan.threads + (uint64_t)thread * run->plan.thread_bytes;
-    tk_vocab_state *states = states_of(run, thread);
+    char *mine = part_of(run, thread);
+    const tk_vocab_state *states = (void *)(mine + run->plan.states);
     double *mass = (void *)(mine + run->plan.mass);
     tk_filter_row r = {.k = run->k, .logits = TK_PTR(const float, a->logits) + row * a->ld, .ban = TK_PTR(const uint32_t, a->ban), .n = a->n,
-                       .chunks = tk_vocab_chunks(a->n), .scale = scale_of(p->temperature), .states = states, .scratch = (void *)mine};
+                       .chunks = tk_vocab_chunks(a->n), .scale = scale_of(p->temperature), .states = states, .most = (void *)(mine + run->plan.most), .scratch = (void *)mine};
     tk_lse lse = tk_lse_of(states, r.chunks, mass);
     uint8_t *status = (uint8_t *)run->workspace + run->plan.status + row;
     *status = isnan(lse.s) ? ROW_NOT_FINITE : lse.s == 0 ? ROW_EMPTY : ROW_OK;
@@ -119,7 +120,7 @@ static void draw_row(const sample_run *run, int64_t row, int thread)
 static void sample_row(void *arg, int64_t row, int thread)
 {
     const sample_run *run = arg;
-    fold_chunks(run, row, 0, tk_vocab_chunks(run->a->n), states_of(run, thread));
+    fold_chunks(run, row, 0, tk_vocab_chunks(run->a->n), thread);
     draw_row(run, row, thread);
 }
 

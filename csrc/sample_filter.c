@@ -1,10 +1,11 @@
 // sample_filter.c - see sample_filter.h.
 //
-// What the filters can keep is bounded from below first: by the maxima of the chunks for top-k, by probability for top-p and min-p.
+// What the filters can keep is bounded from below first: by the maxima of the chunks (or of their blocks, for large k) for top-k, by
+// probability for top-p and min-p.
 // When few enough columns are left they are gathered, sorted and cut. Else the cuts are found by histogram: columns are counted,
 // or weighed, in 2048 buckets of the leading bits of z, and only the bucket in which the cut falls is looked at again: gathered and
 // sorted when it is small, divided by the next bits of z else; after three rounds all bits are used, so a bucket is columns of
-// one z. Chunks that lie below the bound are never read.
+// one z. Blocks that lie below the bound are never read.
 #include "sample_filter.h"
 
 #include <string.h>
@@ -86,16 +87,32 @@ int64_t tk_filter_pick_chunk(const double *mass, int64_t chunks, double *target)
 
 static tk_vocab_chunk chunk_at(const tk_filter_row *r, int64_t i) { return tk_vocab_chunk_at(r->logits, r->ban, r->n, i, r->scale); }
 
-// select_chunk has the columns of chunk i with from <= z < to in the scratch's bits, z and order, and, when weighed, e. It returns the
-// words of bits, none for a chunk that lies below.
-static int select_chunk(const tk_filter_row *r, int64_t i, float from, float to, int weighed)
+static int64_t blocks_of(const tk_filter_row *r) { return (r->n + TK_VOCAB_BLOCK - 1) / TK_VOCAB_BLOCK; }
+
+// next_block is the first block from `block` on that does not lie below from, on its way to the caches; one that is not there if none is.
+static int64_t next_block(const tk_filter_row *r, int64_t block, float from)
 {
-    if (!(r->states[i].m >= from)) return 0;
-    tk_filter_scratch *s = r->scratch;
-    tk_vocab_chunk c = chunk_at(r, i);
-    r->k->select(&c, r->max, from, to, 0, s->bits, s->z, s->order, weighed ? s->e : NULL);
-    return (int)((c.width + 31) / 32);
+    const int64_t blocks = blocks_of(r);
+    while (block < blocks && !(r->most[block] >= from)) block++;
+    if (block < blocks)
+        for (int64_t j = 0; j < TK_VOCAB_BLOCK; j += 16) __builtin_prefetch(r->logits + block * TK_VOCAB_BLOCK + j);
+    return block;
 }
+
+// select_block has the columns of a block with from <= z < to in the scratch's bits and z, and, if asked for, order and e. It returns the
+// words of bits.
+static int select_block(const tk_filter_row *r, int64_t block, float from, float to, uint32_t *order, float *e)
+{
+    tk_filter_scratch *s = r->scratch;
+    const int64_t at = block * TK_VOCAB_BLOCK, width = r->n - at < TK_VOCAB_BLOCK ? r->n - at : TK_VOCAB_BLOCK;
+    tk_vocab_chunk c = {.logits = r->logits + at, .ban = r->ban ? r->ban + at / 32 : NULL, .width = width, .scale = r->scale};
+    r->k->select(&c, r->max, from, to, 0, s->bits, s->z, order, e);
+    return (int)((width + 31) / 32);
+}
+
+// EACH_BLOCK does what follows for every block that does not lie below from.
+#define EACH_BLOCK(block, r, from) \
+    for (int64_t block = next_block(r, 0, from), next_; block < blocks_of(r) && (next_ = next_block(r, block + 1, from), 1); block = next_)
 
 // ------------------------------------------------------------------------------------------------------- gathered columns
 
@@ -104,18 +121,16 @@ static int64_t gather(const tk_filter_row *r, float from, float to)
 {
     tk_filter_scratch *s = r->scratch;
     int64_t n = 0;
-    for (int64_t i = 0; i < r->chunks; i++) {
-        int words = select_chunk(r, i, from, to, 0);
-        for (int g = 0; g < words; g++) {
-            uint32_t bits = s->bits[g];
-            if (n + __builtin_popcount(bits) > TK_FILTER_GATHERED) return -1;
-            for (; bits; bits &= bits - 1, n++) {
-                int j = g * 32 + __builtin_ctz(bits);
-                s->sorted[0][n] = (uint64_t)s->order[j] << 32 | (uint64_t)n;
+    EACH_BLOCK(i, r, from) {
+        const int words = select_block(r, i, from, to, NULL, NULL);
+        for (int g = 0; g < words; g++)
+            for (uint32_t bits = s->bits[g]; bits; bits &= bits - 1, n++) {
+                if (n == TK_FILTER_GATHERED) return -1;
+                const int j = g * 32 + __builtin_ctz(bits);
+                s->sorted[0][n] = (uint64_t)order_of(s->z[j]) << 32 | (uint64_t)n;
                 s->edge_z[n] = s->z[j];
-                s->id[n] = (int32_t)(i * TK_VOCAB_CHUNK + j);
+                s->id[n] = (int32_t)(i * TK_VOCAB_BLOCK + j);
             }
-        }
     }
     return n;
 }
@@ -174,7 +189,7 @@ static inline void add_column(tk_filter_scratch *s, int j, int shift)
     b->mass += (double)s->e[j];
 }
 
-// add_columns adds the selected columns of a chunk to their buckets.
+// add_columns adds the selected columns of a block to their buckets.
 static void add_columns(tk_filter_scratch *s, int words, int shift)
 {
     for (int g = 0; g < words; g++) {
@@ -205,13 +220,14 @@ static cut cut_gathered(const tk_filter_row *r, float from, float to, int weighe
 static cut cut_ties(const tk_filter_row *r, float z, float to, int weighed, double sum, double target)
 {
     tk_filter_scratch *s = r->scratch;
-    for (int64_t i = 0; weighed && i < r->chunks; i++) {
-        int words = select_chunk(r, i, z, to, weighed);
+    if (!weighed) return (cut){z, r->n};
+    EACH_BLOCK(i, r, z) {
+        int words = select_block(r, i, z, to, NULL, s->e);
         for (int g = 0; g < words; g++)
             for (uint32_t bits = s->bits[g]; bits; bits &= bits - 1) {
                 int j = g * 32 + __builtin_ctz(bits);
                 sum += (double)s->e[j];
-                if (sum >= target) return (cut){z, i * TK_VOCAB_CHUNK + j};
+                if (sum >= target) return (cut){z, i * TK_VOCAB_BLOCK + j};
             }
     }
     return (cut){z, r->n};
@@ -230,7 +246,7 @@ static cut cut_row(const tk_filter_row *r, float lo, int weighed, double target,
     for (int round = 0;; round++) {
         const int shift = shifts[round];
         memset(s->buckets, 0, sizeof s->buckets);
-        for (int64_t i = 0; i < r->chunks; i++) add_columns(s, select_chunk(r, i, from, to, weighed), shift);
+        EACH_BLOCK(i, r, from) add_columns(s, select_block(r, i, from, to, s->order, weighed ? s->e : NULL), shift);
         if (weighed && round == 0) {
             if (total == 0)
                 for (int b = 0; b < TK_FILTER_BUCKETS; b++) total += s->buckets[b].mass;
@@ -288,11 +304,9 @@ static int64_t count_from(const tk_filter_row *r, float lo)
 {
     tk_filter_scratch *s = r->scratch;
     int64_t count = 0;
-    for (int64_t i = 0; i < r->chunks; i++) {
-        if (!(r->states[i].m >= lo)) continue;
-        tk_vocab_chunk c = chunk_at(r, i);
-        r->k->select(&c, r->max, lo, INFINITY, 0, s->bits, NULL, NULL, NULL);
-        for (int64_t g = 0; g * 32 < c.width; g++) count += __builtin_popcount(s->bits[g]);
+    EACH_BLOCK(i, r, lo) {
+        const int words = select_block(r, i, lo, INFINITY, NULL, NULL);
+        for (int g = 0; g < words; g++) count += __builtin_popcount(s->bits[g]);
     }
     return count;
 }
@@ -301,12 +315,14 @@ static int64_t count_from(const tk_filter_row *r, float lo)
 static float bound_top_k(const tk_filter_row *r, int64_t k)
 {
     tk_filter_scratch *s = r->scratch;
-    int64_t n = r->chunks < TK_FILTER_GATHERED ? r->chunks : TK_FILTER_GATHERED;
-    for (int64_t i = 0; i < n; i++) s->sorted[0][i] = (uint64_t)order_of(r->states[i].m) << 32;
+    const int by_chunk = k <= r->chunks;
+    int64_t n = by_chunk ? r->chunks : blocks_of(r);
+    if (n > TK_FILTER_GATHERED) n = TK_FILTER_GATHERED;
+    for (int64_t i = 0; i < n; i++) s->sorted[0][i] = (uint64_t)order_of(by_chunk ? r->states[i].m : r->most[i]) << 32;
     const uint64_t *sorted = sort_falling(s->sorted[0], s->sorted[1], n);
     float last = float_of((uint32_t)(sorted[(k < n ? k : n) - 1] >> 32));
-    if (k <= n) return last;  // k chunks have a column of at least that
-    // More than one column a chunk: some steps below the smallest maximum, a step being the spread of the smaller ones.
+    if (k <= n) return last;  // k chunks, or blocks, have a column of at least that
+    // More than one column a block: some steps below the smallest maximum, a step being the spread of the smaller ones.
     float step = float_of((uint32_t)(sorted[n / 4] >> 32)) - last;
     for (float depth = 0.5f * step; depth > 0 && depth <= 8 * step && depth < INFINITY; depth *= 2)
         if (count_from(r, last - depth) >= k) return last - depth;

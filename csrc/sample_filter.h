@@ -31,6 +31,7 @@ typedef struct tk_filter_row {
     int64_t n, chunks;
     float scale, max;              // z = scale * logits; the largest
     const tk_vocab_state *states;  // of its chunks
+    const float *most;             // of z in its blocks
     tk_filter_scratch *scratch;
 } tk_filter_row;
 

@@ -6,7 +6,11 @@
 
 #include "include/thinker.h"
 
-enum { TK_VOCAB_WORDS = TK_VOCAB_CHUNK / 32 };  // words of a chunk's bits
+enum {
+    TK_VOCAB_WORDS = TK_VOCAB_CHUNK / 32,  // words of a chunk's bits
+    TK_VOCAB_BLOCK = 128,                  // columns that a fold tells the maximum of
+    TK_VOCAB_BLOCKS = TK_VOCAB_CHUNK / TK_VOCAB_BLOCK,
+};
 
 // The columns z of one chunk, folded: m their maximum (-inf when there is none), s the sum of e^(z-m), t that of (z-m) e^(z-m).
 // s is NaN when one of them is NaN or +inf. t may be left out.
@@ -31,7 +35,8 @@ typedef struct tk_vocab_gradient {
 typedef struct tk_vocab_kernels {
     // Logits [rows, 32 panels] (row stride ldz) of x [rows, k] and packed weights; f32, bf16.
     void (*logits[2])(const void *x, int64_t rows, int64_t ldx, int64_t k, const uint32_t *w, int64_t panels, float *z, int64_t ldz);
-    tk_vocab_state (*fold)(const tk_vocab_chunk *c, int entropy);  // without entropy t is 0, m and s are the same
+    // The state of a chunk; without entropy t is 0, m and s are the same. most, if not NULL, gets the maxima of its blocks.
+    tk_vocab_state (*fold)(const tk_vocab_chunk *c, int entropy, float *most);
     // The columns that are not banned and have lo <= z < hi, as bits; of these z, the order of z as integers (both zeros have one),
     // and e^(z - max), or 0 where that is less than least. z, order and e may be NULL; they have room for TK_VOCAB_CHUNK, bits for
     // TK_VOCAB_WORDS. For the other columns, up to a multiple of 32, bits and e are 0 and the rest is unspecified.

@@ -6,7 +6,8 @@ static const tk_attention_kernels TK_SIMD(attention_kernels) = {
 #define ATTN_OPS(T)                                                                                                        \
     {                                                                                                                      \
         .query = TK_SIMD(attention_query_##T), .chunk = TK_SIMD(attention_chunk_##T), .merge = TK_SIMD(attention_merge),    \
-        .store = TK_SIMD(attention_store_##T), .pack = TK_SIMD(attention_pack_##T),                                        \
+        .store = TK_SIMD(attention_store_##T), .pack = TK_SIMD(attention_pack_##T), .write = TK_SIMD(attention_write_##T),   \
+        .written = TK_SIMD(attention_written),                                                                             \
     }
     .f32 = ATTN_OPS(f32),
     .bf16 = ATTN_OPS(bf16),

@@ -59,23 +59,7 @@ TK_INLINE void expneg_wide(const vf *y, vf *e)
     expneg_wide_poly(WIDE, r, t, e);
 }
 
-// exp2_wide_terms is 2^w for n vectors, -126 <= w <= 0, as terms of a sum of at least 1: within 1e-7 by a polynomial of degree 5 in the
-// distance from an integer, exactly 1 at 0. Of a NaN it makes anything.
-TK_INLINE void exp2_wide_terms(int n, const vf *w, vf *e)
-{
-    const vf to_int = v_const(0x1.8p23f);
-    vf t[8], r[8];
-    WIDE_FOR_OF(i, n) t[i] = v_add(w[i], to_int);
-    WIDE_FOR_OF(i, n) r[i] = v_sub(w[i], v_sub(t[i], to_int));
-    wide_line(n, e, r, 1.32647198e-03f, 9.671513152e-03f);
-    wide_horner(n, e, r, 5.550733768e-02f);
-    wide_horner(n, e, r, 2.402224207e-01f);
-    wide_horner(n, e, r, 6.931469776e-01f);
-    wide_horner(n, e, r, 1);
-    WIDE_FOR_OF(i, n) e[i] = v_shift_exponent(e[i], t[i]);
-}
-
-// expneg_wide_near is the same within 6e-6 of it, as much as a bf16 result keeps: a polynomial of degree 4, ln 2 in one part.
+// expneg_wide_near is expneg_wide within 6e-6 of it, as much as a bf16 result keeps: a polynomial of degree 4, ln 2 in one part.
 TK_INLINE void expneg_wide_near(const vf *y, vf *e)
 {
     const vf to_int = v_const(0x1.8p23f);

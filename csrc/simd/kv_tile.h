@@ -2,12 +2,15 @@
 //
 // K tile [ksteps(dim)][64] lanes: a key is a column, so runs of keys are transposed VL by VL lanes in registers. V tile
 // [ksteps(64)][dimp] lanes: a value is a row (f32) or the even or odd halves of a row (bf16), so two neighbours are zipped. Lone keys
-// and halves are written one by one, with 16-bit stores where a lane is shared: two threads may each write one half.
+// and halves are written one by one, with 16-bit stores where a lane is shared: two threads may each write one half. Keys that fill
+// their lines, and their values, bypass the caches.
 // Floor: the bytes read and written; nothing is computed.
 #ifndef TK_SIMD_KV_TILE_H
 #define TK_SIMD_KV_TILE_H
 
+#include "fetch.h"
 #include "lanes.h"
+#include "past.h"
 #include "transpose.h"
 
 // pack_key_lanes writes n keys of ksteps lanes each (row stride in bytes) as columns of k, the first at k itself.
@@ -77,5 +80,44 @@ static void TK_SIMD(attention_pack_bf16)(int64_t dim, int64_t n, int64_t offset,
     }
     if (i < n) pack_half(dim, x + i * ldv, (uint16_t *)(vt + (offset + i) / 2 * dimp));
 }
+
+// kv_line writes TK_LINE_KEYS keys of ksteps lanes each, a multiple of VL, as columns of k: whole lines, past the caches.
+enum { KV_SQUARES = TK_LINE_KEYS / VL };
+
+TK_INLINE void kv_line(long ksteps, const char *src, long stride, uint32_t *k, tk_fetches *fetches)
+{
+    for (long s = 0; s < ksteps; s += VL) {
+        vi r[KV_SQUARES][VL];
+        fetch_some(fetches, TK_LINE_KEYS * VL);
+        LANES_FOR(q, KV_SQUARES) {
+            LANES_FOR(i, VL) r[q][i] = v_lanes((const void *)(src + (q * VL + i) * stride + 4 * s));
+            v_transpose(r[q]);
+        }
+        LANES_FOR(i, VL) LANES_FOR(q, KV_SQUARES) v_store_past(1, k + (s + i) * TK_CHUNK + q * VL, r[q][i]);
+    }
+}
+
+static void TK_SIMD(attention_write_f32)(int64_t dim, int64_t offset, const void *k, int64_t ldk, const void *v, int64_t ldv, void *kv, tk_fetches *fetches)
+{
+    uint32_t *kt = kv, *vt = kt + dim * TK_CHUNK + offset * dim;
+    kv_line(dim, k, ldk * 4, kt + offset, fetches);
+    for (long i = 0; i < TK_LINE_KEYS; i++) {
+        fetch_some(fetches, dim);
+        for (long j = 0; j < dim; j += VL) v_store_past(1, vt + i * dim + j, v_lanes((const uint32_t *)v + i * ldv + j));
+    }
+}
+
+static void TK_SIMD(attention_write_bf16)(int64_t dim, int64_t offset, const void *k, int64_t ldk, const void *v, int64_t ldv, void *kv, tk_fetches *fetches)
+{
+    uint32_t *kt = kv, *vt = kt + dim / 2 * TK_CHUNK + offset / 2 * dim;
+    kv_line(dim / 2, k, ldk * 2, kt + offset, fetches);
+    for (long i = 0; i < TK_LINE_KEYS; i += 2) {
+        const uint16_t *even = (const uint16_t *)v + i * ldv, *odd = even + ldv;
+        fetch_some(fetches, dim);
+        for (long j = 0; j < dim; j += VL) v_store_past(1, vt + i / 2 * dim + j, v_zip_bf16(even + j, odd + j));
+    }
+}
+
+static void TK_SIMD(attention_written)(void) { v_past_fence(); }
 
 #endif

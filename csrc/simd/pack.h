@@ -2,13 +2,20 @@
 //
 // In lanes, packing is the transpose of a [32, ksteps] matrix of 32-bit words, in both dtypes. PACK_STEPS steps at a time, rows are
 // converted into a stage in L1 and squares of VL x VL lanes are transposed on their way from it: every row is read, and every
-// step's lines written, in one piece. Floor: the bytes of both sides at the copy bandwidth.
+// line of a step written, in one piece. No hardware foresees 32 rows by turns, so their lines of the next stage are fetched between
+// the squares. unpack goes the other way. Floor: the bytes of both sides at the copy bandwidth.
 #ifndef TK_SIMD_PACK_H
 #define TK_SIMD_PACK_H
 
+#include "past.h"
 #include "transpose.h"
 
-enum { PACK_STEPS = 128, PACK_STRIDE = PACK_STEPS + 16 };  // lanes of a staged row; the stride keeps rows out of one another's sets
+enum {
+    PACK_STEPS = 128,
+    PACK_LINE = 16,  // lanes of a line, which is written by PACK_SQUARES stores side by side: halves of lines are written slowly
+    PACK_SQUARES = PACK_LINE / VL,
+    PACK_STRIDE = PACK_STEPS + PACK_LINE,  // lanes of a staged row: the stride keeps rows out of one another's sets
+};
 
 // pack_row converts n elements of a row to lanes. An odd bf16 gets a zero for its other half.
 TK_INLINE void pack_row(uint32_t dtype, uint32_t dtype_row, const void *row, int64_t n, uint32_t *lanes)
@@ -49,27 +56,17 @@ TK_INLINE void unpack_row(uint32_t dtype, uint32_t dtype_row, const uint32_t *la
     }
 }
 
-// pack_store writes VL lanes of a panel. The panel is not needed soon: where it is aligned it bypasses the caches, which halves the
-// traffic of a write (no line is fetched first). pack_fence makes such writes visible to other threads.
-TK_INLINE void pack_store(int aligned, uint32_t *p, vi x)
+// pack_fetch asks for the lines of stage s of some rows: of as many as have their turn with lanes i .. i + VL - 1 of rows
+// j .. j + PACK_LINE - 1.
+TK_INLINE void pack_fetch(const tk_pack_block *b, int64_t s, int64_t depth, int64_t bytes, int64_t i, int64_t j, int write)
 {
-#if TK_ISA_LEVEL >= 3
-    if (aligned) _mm512_stream_si512((void *)p, x);
-    else _mm512_storeu_si512(p, x);
-#elif TK_ISA_LEVEL == 2
-    if (aligned) _mm256_stream_si256((void *)p, x);
-    else _mm256_storeu_si256((void *)p, x);
-#else
-    (void)aligned;
-    memcpy(p, &x, sizeof x);
-#endif
-}
-
-TK_INLINE void pack_fence(void)
-{
-#if TK_ISA_LEVEL >= 2
-    _mm_sfence();
-#endif
+    const int64_t turn = i / VL * (TK_PANEL / PACK_LINE) + j / PACK_LINE, turns = PACK_STEPS / VL * (TK_PANEL / PACK_LINE);
+    for (int64_t r = turn * TK_PANEL / turns; r < (turn + 1) * TK_PANEL / turns && r < b->count; r++) {
+        const char *row = (const char *)b->rows + (r * b->ld + s * depth) * bytes;
+        for (int64_t o = 0; o < PACK_STEPS * depth * bytes; o += 64)
+            if (write) __builtin_prefetch(row + o, 1, 2);
+            else __builtin_prefetch(row + o, 0, 2);
+    }
 }
 
 static void TK_SIMD(pack_panel)(const tk_pack_block *b)
@@ -90,22 +87,30 @@ static void TK_SIMD(pack_panel)(const tk_pack_block *b)
             continue;
         }
         for (int64_t i = 0; i < count; i += VL)
-            for (int64_t j = 0; j < TK_PANEL; j += VL) {
-                vi square[VL];
+            for (int64_t j = 0; j < TK_PANEL; j += PACK_LINE) {
+                vi square[PACK_SQUARES][VL];
+                if (s + PACK_STEPS < steps) pack_fetch(b, s + PACK_STEPS, depth, bytes, i, j, 0);
+#pragma GCC unroll 4
+                for (int q = 0; q < PACK_SQUARES; q++) {
 #pragma GCC unroll 16
-                for (int v = 0; v < VL; v++) square[v] = v_lanes(stage + (j + v) * PACK_STRIDE + i);
-                v_transpose(square);
+                    for (int v = 0; v < VL; v++) square[q][v] = v_lanes(stage + (j + q * VL + v) * PACK_STRIDE + i);
+                    v_transpose(square[q]);
+                }
                 if (i + VL <= count) {
 #pragma GCC unroll 16
-                    for (int v = 0; v < VL; v++) pack_store(aligned, panel + (i + v) * TK_PANEL + j, square[v]);
+                    for (int v = 0; v < VL; v++)
+#pragma GCC unroll 4
+                        for (int q = 0; q < PACK_SQUARES; q++) v_store_past(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
                 } else {
 #pragma GCC unroll 16
                     for (int v = 0; v < VL; v++)
-                        if (i + v < count) pack_store(aligned, panel + (i + v) * TK_PANEL + j, square[v]);
+#pragma GCC unroll 4
+                        for (int q = 0; q < PACK_SQUARES; q++)
+                            if (i + v < count) v_store_past(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
                 }
             }
     }
-    pack_fence();
+    v_past_fence();
 }
 
 static void TK_SIMD(unpack_panel)(const tk_pack_block *b)
@@ -119,6 +124,8 @@ static void TK_SIMD(unpack_panel)(const tk_pack_block *b)
         for (int64_t i = 0; i < count; i += VL)
             for (int64_t j = 0; j < TK_PANEL; j += VL) {
                 vi square[VL];
+                if (j % PACK_LINE == 0) pack_fetch(b, s, depth, bytes, i, j, 1);
+                for (int64_t l = 0; l < VL * VL; l += PACK_LINE) __builtin_prefetch(panel + (i + PACK_STEPS) * TK_PANEL + j * VL + l, 0, 2);
 #pragma GCC unroll 16
                 for (int v = 0; v < VL; v++) square[v] = v_lanes(panel + (i + v < count ? i + v : i) * TK_PANEL + j);
                 v_transpose(square);
