@@ -74,19 +74,28 @@ static void fold_chunks(const sample_run *run, int64_t row, int64_t begin, int64
     }
 }
 
-enum { FOLD_CHUNKS = 16 };  // of a job, some 5 us: each fetches one chunk that may be another thread's
+enum { FOLD_CHUNKS = 16 };  // of a job at most, some 5 us: each fetches one chunk that may be another thread's
 
 typedef struct fold_run {
     const sample_run *run;
-    int64_t row;
+    int64_t row, per_job;
 } fold_run;
 
 static void fold_job(void *arg, int64_t job, int thread)
 {
     (void)thread;
     const fold_run *f = arg;
-    int64_t chunks = tk_vocab_chunks(f->run->a->n), begin = job * FOLD_CHUNKS, end = begin + FOLD_CHUNKS;
+    int64_t chunks = tk_vocab_chunks(f->run->a->n), begin = job * f->per_job, end = begin + f->per_job;
     fold_chunks(f->run, f->row, begin, end < chunks ? end : chunks, 0);
+}
+
+// fold_row folds a row on all threads, in as many jobs for each.
+static void fold_row(const sample_run *run, int64_t row, tk_pool *pool)
+{
+    const int64_t chunks = tk_vocab_chunks(run->a->n), threads = tk_pool_threads(pool);
+    const int64_t jobs = threads * tk_ceil_div(chunks, threads * FOLD_CHUNKS), per_job = tk_ceil_div(chunks, jobs);
+    fold_run f = {.run = run, .row = row, .per_job = per_job};
+    tk_pool_run(pool, tk_ceil_div(chunks, per_job), fold_job, &f);
 }
 
 // draw_row draws from a row whose chunks are folded.
@@ -161,7 +170,7 @@ int32_t tk_cpu_sample(uint64_t ctx, tk_sample_args *a, tk_error *err)
     run.workspace = TK_PTR(char, a->workspace / TK_ALIGN * TK_ALIGN);
     if (a->rows < tk_pool_threads(cx->pool)) {
         for (int64_t i = 0; i < a->rows; i++) {
-            tk_pool_run(cx->pool, tk_ceil_div(tk_vocab_chunks(a->n), FOLD_CHUNKS), fold_job, &(fold_run){&run, i});
+            fold_row(&run, i, cx->pool);
             draw_row(&run, i, 0);
         }
     } else {
