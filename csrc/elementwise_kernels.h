@@ -24,8 +24,8 @@ typedef struct tk_elementwise_kernels {
     void (*angles_near)(const int32_t *positions, int64_t axes, int64_t ldp, int64_t rows, const int32_t *axis, const float *inv_freq,
                         float *cos, float *sin, int64_t n);
     void (*sincos_near)(float *cos, float *sin, int64_t n);
-    // One row of heads, in place; sign -1 turns back.
-    void (*rope[2])(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign);
+    // One row of heads, in place; sign -1 turns back. The next row, if not NULL, is only fetched.
+    void (*rope[2])(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign, const void *next);
 } tk_elementwise_kernels;
 
 #endif

@@ -90,7 +90,7 @@ int32_t tk_cpu_rope_table(uint64_t ctx, tk_rope_table_args *a, tk_error *err)
 }
 
 typedef struct rope_rows {
-    void (*row)(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign);
+    void (*row)(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign, const void *next);
     char *x;
     const float *cos, *sin;
     int64_t heads, dim, ldx;  // ldx in bytes
@@ -102,7 +102,10 @@ static void rope_block(const void *arg, int64_t row0, int64_t row1, int64_t col0
     (void)col0, (void)col1;
     const rope_rows *r = arg;
     int64_t half = r->dim / 2;
-    for (int64_t i = row0; i < row1; i++) r->row(r->x + i * r->ldx, r->cos + i * half, r->sin + i * half, r->heads, r->dim, r->sign);
+    for (int64_t i = row0; i < row1; i++) {
+        char *x = r->x + i * r->ldx;
+        r->row(x, r->cos + i * half, r->sin + i * half, r->heads, r->dim, r->sign, i + 1 < row1 ? x + r->ldx : NULL);
+    }
 }
 
 int32_t tk_cpu_rope(uint64_t ctx, tk_rope_args *a, tk_error *err)

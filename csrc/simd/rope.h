@@ -168,45 +168,60 @@ static void TK_SIMD(sincos_near)(float *cos_out, float *sin_out, int64_t n)
 
 // rope: pair (x0, x1) = (x[j], x[j + dim/2]) of each head becomes (x0 c - x1 s, x1 c + x0 s). Floor: the row read and written.
 //
-// Two vectors of pairs at a time, then one, then what is left, go through all heads with their cosines and sines in registers.
+// Head by head, so that memory sees one stream, with the row's cosines and sines in L1 in the order that vectors of x have. Meanwhile it
+// fetches the next row, which is to be turned after this one.
 TK_INLINE void rope_turn(vf *x0, vf *x1, vf c, vf s)
 {
     vf r0 = v_fnma(*x1, s, v_mul(*x0, c)), r1 = v_fma(*x0, s, v_mul(*x1, c));
     *x0 = r0, *x1 = r1;
 }
 
+enum { ROPE_PAIRS = 128 };  // of a head at a time; a multiple of 2 VL
+
 #define ROPE_ROW(T, type)                                                                                                      \
-    static void TK_SIMD(rope_##T)(void *xv, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign)        \
+    TK_INLINE void rope_head_##T(type *x, type *y, const float *c, const float *s, int64_t n)                                  \
     {                                                                                                                          \
-        int64_t half = dim / 2, j = 0;                                                                                         \
-        vf turn = v_set1(sign);                                                                                                \
-        type *end = (type *)xv + heads * dim;                                                                                  \
-        for (; j + 2 * VL <= half; j += 2 * VL) {                                                                              \
-            vf c0, c1, s0, s1;                                                                                                 \
-            v_get2_f32_as_##T(cos + j, &c0, &c1), v_get2_f32_as_##T(sin + j, &s0, &s1);                                        \
-            s0 = v_mul(turn, s0), s1 = v_mul(turn, s1);                                                                        \
-            for (type *x = (type *)xv + j; x < end; x += dim) {                                                                \
-                vf a0, a1, b0, b1;                                                                                             \
-                v_get2_##T(x, &a0, &a1), v_get2_##T(x + half, &b0, &b1);                                                       \
-                rope_turn(&a0, &b0, c0, s0), rope_turn(&a1, &b1, c1, s1);                                                      \
-                v_put2_##T(x, a0, a1), v_put2_##T(x + half, b0, b1);                                                           \
-            }                                                                                                                  \
+        int64_t j = 0;                                                                                                         \
+        for (; j + 2 * VL <= n; j += 2 * VL) {                                                                                 \
+            vf a0, a1, b0, b1;                                                                                                 \
+            v_get2_##T(x + j, &a0, &a1), v_get2_##T(y + j, &b0, &b1);                                                          \
+            rope_turn(&a0, &b0, v_load(c + j), v_load(s + j)), rope_turn(&a1, &b1, v_load(c + j + VL), v_load(s + j + VL));    \
+            v_put2_##T##_clean(x + j, a0, a1), v_put2_##T##_clean(y + j, b0, b1);                                              \
         }                                                                                                                      \
-        for (; j + VL <= half; j += VL) {                                                                                      \
-            vf c = v_load(cos + j), s = v_mul(turn, v_load(sin + j));                                                          \
-            for (type *x = (type *)xv + j; x < end; x += dim) {                                                                \
-                vf a = v_get_##T(x), b = v_get_##T(x + half);                                                                  \
-                rope_turn(&a, &b, c, s);                                                                                       \
-                v_put_##T(x, a), v_put_##T(x + half, b);                                                                       \
-            }                                                                                                                  \
+        for (; j + VL <= n; j += VL) {                                                                                         \
+            vf a = v_get_##T(x + j), b = v_get_##T(y + j);                                                                     \
+            rope_turn(&a, &b, v_load(c + j), v_load(s + j));                                                                   \
+            v_put_##T(x + j, a), v_put_##T(y + j, b);                                                                          \
         }                                                                                                                      \
-        if (j == half) return;                                                                                                 \
-        int64_t n = half - j;                                                                                                  \
-        vf c = v_loadn(cos + j, n), s = v_mul(turn, v_loadn(sin + j, n));                                                      \
-        for (type *x = (type *)xv + j; x < end; x += dim) {                                                                    \
-            vf a = v_getn_##T(x, n), b = v_getn_##T(x + half, n);                                                              \
-            rope_turn(&a, &b, c, s);                                                                                           \
-            v_putn_##T(x, a, n), v_putn_##T(x + half, b, n);                                                                   \
+        if (j == n) return;                                                                                                    \
+        vf a = v_getn_##T(x + j, n - j), b = v_getn_##T(y + j, n - j);                                                         \
+        rope_turn(&a, &b, v_load(c + j), v_load(s + j));                                                                       \
+        v_putn_##T(x + j, a, n - j), v_putn_##T(y + j, b, n - j);                                                              \
+    }                                                                                                                          \
+    static void TK_SIMD(rope_##T)(void *xv, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign,        \
+                                  const void *next)                                                                            \
+    {                                                                                                                          \
+        const int64_t half = dim / 2;                                                                                          \
+        const vf turn = v_set1(sign);                                                                                          \
+        for (int64_t j0 = 0; j0 < half; j0 += ROPE_PAIRS) {                                                                    \
+            float c[ROPE_PAIRS], s[ROPE_PAIRS];                                                                                \
+            const int64_t n = half - j0 < ROPE_PAIRS ? half - j0 : ROPE_PAIRS;                                                 \
+            int64_t j = 0;                                                                                                     \
+            vf a, b;                                                                                                           \
+            for (; j + 2 * VL <= n; j += 2 * VL) {                                                                             \
+                v_get2_f32_as_##T(cos + j0 + j, &a, &b);                                                                       \
+                v_store(c + j, v_clean(a)), v_store(c + j + VL, v_clean(b));                                                   \
+                v_get2_f32_as_##T(sin + j0 + j, &a, &b);                                                                       \
+                v_store(s + j, v_mul(turn, v_clean(a))), v_store(s + j + VL, v_mul(turn, v_clean(b)));                         \
+            }                                                                                                                  \
+            for (; j + VL <= n; j += VL) v_store(c + j, v_load(cos + j0 + j)), v_store(s + j, v_mul(turn, v_load(sin + j0 + j)));     \
+            if (j < n) v_store(c + j, v_loadn(cos + j0 + j, n - j)), v_store(s + j, v_mul(turn, v_loadn(sin + j0 + j, n - j)));       \
+            type *x = (type *)xv + j0;                                                                                         \
+            const char *ahead = next ? (const char *)next + j0 * (int64_t)sizeof *x : (const char *)x;                         \
+            for (int64_t h = 0; h < heads; h++, x += dim, ahead += dim * (int64_t)sizeof *x) {                                 \
+                for (int64_t l = 0; l < dim * (int64_t)sizeof *x; l += 64) __builtin_prefetch(ahead + l, 1, 2);                 \
+                rope_head_##T(x, x + half, c, s, n);                                                                           \
+            }                                                                                                                  \
         }                                                                                                                      \
     }
 
