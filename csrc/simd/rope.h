@@ -1,4 +1,5 @@
 // rope.h - rotary position embeddings: angles to cosines and sines, and the rotation of one row of heads, for one ISA.
+#include "lanes.h"
 #include "wide.h"
 
 // angles: at[axis[j]] * inv_freq[j], rounded to f32, for axes 0 to 3 (selected, not gathered); returns the largest magnitude as f32
@@ -75,13 +76,14 @@ static void TK_SIMD(sincos)(const float *angle, float *restrict cos_out, float *
 // multiply-add is exact; the second puts in what pi/2 lost. Polynomials in r fitted to least error (sin 4e-9 r, cos 1e-10); k mod 4
 // swaps and negates.
 //
-// In one go this is a chain of some 60 cycles for 26 operations, and what a processor looks ahead holds two or three vectors of it. So it is
-// done in two, each short: angles_near leaves r and k where cosines and sines go, row by row, and sincos_near takes some rows that lie
-// one behind another as one stream, in L1.
+// In one go this is a chain of some 60 cycles for 26 operations, and what a processor looks ahead holds two or three vectors of it. So
+// it is done in two, each short: angles_near leaves r and k where cosines and sines go, row by row, and sincos_near takes some rows
+// that lie one behind another as one stream, in L1.
 #if TK_ISA_LEVEL >= 2
-// v_table4 holds four integers as f32; v_lookup4 takes VL of them by index. v_quadrant turns cosines and sines by as many quarters as k's low bits.
+// v_table4 holds four integers as f32; v_lookup4 takes VL of them by index. v_quadrant turns cosines and sines by as many quarters as
+// k's low bits.
 #if TK_ISA_LEVEL >= 3
-TK_INLINE vf v_table4(__m128i at) { return _mm512_broadcast_f32x4(_mm_cvtepi32_ps(at)); }
+TK_INLINE vf v_table4(__m128i at) { return _mm512_cvtepi32_ps(_mm512_broadcast_i32x4(at)); }
 TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm512_permutexvar_ps(_mm512_loadu_si512(index), table); }
 TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 {
@@ -92,7 +94,7 @@ TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
     *s = _mm512_castsi512_ps(_mm512_xor_si512(y, _mm512_and_si512(_mm512_slli_epi32(u, 30), sign)));
 }
 #else
-TK_INLINE vf v_table4(__m128i at) { vf x = _mm256_castps128_ps256(_mm_cvtepi32_ps(at)); return _mm256_insertf128_ps(x, _mm256_castps256_ps128(x), 1); }
+TK_INLINE vf v_table4(__m128i at) { return _mm256_cvtepi32_ps(_mm256_broadcastsi128_si256(at)); }
 TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm256_permutevar8x32_ps(table, _mm256_loadu_si256((const void *)index)); }
 TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 {
@@ -168,8 +170,8 @@ static void TK_SIMD(sincos_near)(float *cos_out, float *sin_out, int64_t n)
 
 // rope: pair (x0, x1) = (x[j], x[j + dim/2]) of each head becomes (x0 c - x1 s, x1 c + x0 s). Floor: the row read and written.
 //
-// Head by head, so that memory sees one stream, with the row's cosines and sines in L1 in the order that vectors of x have. Meanwhile it
-// fetches the next row, which is to be turned after this one.
+// Head by head, so that memory sees one stream, with the row's cosines and sines in L1 in the order that vectors of x have, their NaNs
+// clean for the sake of v_put2_bf16_clean. Meanwhile it fetches the next row, which is to be turned after this one.
 TK_INLINE void rope_turn(vf *x0, vf *x1, vf c, vf s)
 {
     vf r0 = v_fnma(*x1, s, v_mul(*x0, c)), r1 = v_fma(*x0, s, v_mul(*x1, c));
@@ -214,12 +216,14 @@ enum { ROPE_PAIRS = 128 };  // of a head at a time; a multiple of 2 VL
                 v_get2_f32_as_##T(sin + j0 + j, &a, &b);                                                                       \
                 v_store(s + j, v_mul(turn, v_clean(a))), v_store(s + j + VL, v_mul(turn, v_clean(b)));                         \
             }                                                                                                                  \
-            for (; j + VL <= n; j += VL) v_store(c + j, v_load(cos + j0 + j)), v_store(s + j, v_mul(turn, v_load(sin + j0 + j)));     \
-            if (j < n) v_store(c + j, v_loadn(cos + j0 + j, n - j)), v_store(s + j, v_mul(turn, v_loadn(sin + j0 + j, n - j)));       \
+            for (; j < n; j += VL) {                                                                                           \
+                const int64_t m = n - j < VL ? n - j : VL;                                                                     \
+                v_store(c + j, v_load_upto(cos + j0 + j, m)), v_store(s + j, v_mul(turn, v_load_upto(sin + j0 + j, m)));       \
+            }                                                                                                                  \
             type *x = (type *)xv + j0;                                                                                         \
             const char *ahead = next ? (const char *)next + j0 * (int64_t)sizeof *x : (const char *)x;                         \
             for (int64_t h = 0; h < heads; h++, x += dim, ahead += dim * (int64_t)sizeof *x) {                                 \
-                for (int64_t l = 0; l < dim * (int64_t)sizeof *x; l += 64) __builtin_prefetch(ahead + l, 1, 2);                 \
+                for (int64_t l = 0; l < dim * (int64_t)sizeof *x; l += 64) __builtin_prefetch(ahead + l, 1, 2);                \
                 rope_head_##T(x, x + half, c, s, n);                                                                           \
             }                                                                                                                  \
         }                                                                                                                      \

@@ -22,7 +22,7 @@ TK_INLINE void swiglu_wide(int near, const vf *gate, const vf *up, vf *y)
         vf gate[WIDE], up[WIDE], out[WIDE];                                                                            \
         wide_get_##T(g, gate), wide_get_##T(u, up);                                                                    \
         swiglu_wide(near, gate, up, out);                                                                              \
-        wide_put_##T(y, out);                                                                                          \
+        wide_put_##T##_clean(y, out);                                                                                          \
     }                                                                                                                  \
     static void TK_SIMD(swiglu_##T)(const void *gv, const void *uv, void *yv, int64_t n)                               \
     {                                                                                                                  \

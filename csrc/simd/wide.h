@@ -65,4 +65,29 @@ TK_INLINE void wide_put_bf16(uint16_t *p, const vf *x)
     WIDE_FOR(i) if (i % 2 == 0) v_store2_bf16(p + i * VL, x[i], x[i + 1]);
 }
 
+// Of results whose NaNs are clean (vec.h).
+TK_INLINE void wide_put_bf16_clean(uint16_t *p, const vf *x)
+{
+    WIDE_FOR(i) if (i % 2 == 0) v_store2_bf16_clean(p + i * VL, x[i], x[i + 1]);
+}
+
+#define wide_put_f32_clean wide_put_f32
+
+// WIDE_IN_TWO does the steps of WIDE_LANES elements from 0 to whole in two halves each: begin(i, held) leaves vectors that end(i, held)
+// goes on with, one step later. The two are side by side, each a chain of half the length: a processor's schedulers hold but two or three
+// vectors of a chain of 60 cycles, and those do not fill its units. begin is ahead of what end has written, so y may be x.
+#define WIDE_IN_TWO(vectors, whole, begin, end)                                                  \
+    do {                                                                                         \
+        float held_[2][(vectors) * VL];                                                          \
+        int turn_ = 0;                                                                           \
+        if ((whole) > 0) begin(0, held_[0]);                                                     \
+        for (int64_t i_ = 0; i_ < (whole); i_ += WIDE_LANES, turn_ ^= 1) {                       \
+            begin((i_ + WIDE_LANES < (whole) ? i_ + WIDE_LANES : i_), held_[turn_ ^ 1]);         \
+            end(i_, held_[turn_]);                                                               \
+        }                                                                                        \
+    } while (0)
+
+// Vector i of those held as number k.
+#define WIDE_HELD(held, k, i) ((held) + ((k) * WIDE + (i)) * VL)
+
 #endif
