@@ -33,10 +33,11 @@
     static void TK_SIMD(gelu_##T)(const void *xv, void *yv, int64_t n)                                             \
     {                                                                                                              \
         const type *x = xv;                                                                                        \
-        type *y = yv, last[WIDE_LANES] = {0};                                                                      \
+        type *y = yv;                                                                                              \
         const int64_t whole = n / WIDE_LANES * WIDE_LANES;                                                         \
-        WIDE_IN_TWO(4 * WIDE, whole, GELU_BEGIN_##T, GELU_END_##T);                                                \
+        if (whole > 0) WIDE_IN_TWO(4 * WIDE, whole, GELU_BEGIN_##T, GELU_END_##T);                                 \
         if (whole == n) return;                                                                                    \
+        type last[WIDE_LANES] = {0};                                                                               \
         float held[4 * WIDE_LANES];                                                                                \
         const size_t bytes = (size_t)(n - whole) * sizeof *y;                                                      \
         memcpy(last, x + whole, bytes);                                                                            \

@@ -73,17 +73,40 @@ TK_INLINE void wide_put_bf16_clean(uint16_t *p, const vf *x)
 
 #define wide_put_f32_clean wide_put_f32
 
-// WIDE_IN_TWO does the steps of WIDE_LANES elements from 0 to whole in two halves each: begin(i, held) leaves vectors that end(i, held)
-// goes on with, one step later. The two are side by side, each a chain of half the length: a processor's schedulers hold but two or three
-// vectors of a chain of 60 cycles, and those do not fill its units. begin is ahead of what end has written, so y may be x.
+// WIDE_IN_TWO does the steps of WIDE_LANES elements from 0 to whole, more than none, in two parts each: begin(i, held) leaves vectors that
+// end(i, held) goes on with a step later. WIDE_IN_THREE has middle(held) in between. So two or three short chains are side by side
+// instead of one long: a processor's schedulers hold but two or three vectors of a chain of 60 cycles, and those do not fill its units.
+// begin is ahead of what end has written, so that y may be x.
+#define WIDE_HELD_STEPS(steps, vectors) float __attribute__((aligned(64))) held_[steps][(vectors) * VL]
+
 #define WIDE_IN_TWO(vectors, whole, begin, end)                                                  \
     do {                                                                                         \
-        float held_[2][(vectors) * VL];                                                          \
-        int turn_ = 0;                                                                           \
-        if ((whole) > 0) begin(0, held_[0]);                                                     \
-        for (int64_t i_ = 0; i_ < (whole); i_ += WIDE_LANES, turn_ ^= 1) {                       \
-            begin((i_ + WIDE_LANES < (whole) ? i_ + WIDE_LANES : i_), held_[turn_ ^ 1]);         \
-            end(i_, held_[turn_]);                                                               \
+        WIDE_HELD_STEPS(2, vectors);                                                             \
+        float *held0_ = held_[0], *held1_ = held_[1];                                            \
+        const int64_t last_ = (whole) - WIDE_LANES;                                              \
+        begin(0, held0_);                                                                        \
+        for (int64_t i_ = 0; i_ <= last_; i_ += WIDE_LANES) {                                    \
+            begin((i_ < last_ ? i_ + WIDE_LANES : last_), held1_);                               \
+            end(i_, held0_);                                                                     \
+            float *done_ = held0_;                                                               \
+            held0_ = held1_, held1_ = done_;                                                     \
+        }                                                                                        \
+    } while (0)
+
+#define WIDE_IN_THREE(vectors, whole, begin, middle, end)                                        \
+    do {                                                                                         \
+        WIDE_HELD_STEPS(3, vectors);                                                             \
+        float *held0_ = held_[0], *held1_ = held_[1], *held2_ = held_[2];                        \
+        const int64_t last_ = (whole) - WIDE_LANES;                                              \
+        begin(0, held0_);                                                                        \
+        middle(held0_);                                                                          \
+        begin((last_ < WIDE_LANES ? last_ : WIDE_LANES), held1_);                                \
+        for (int64_t i_ = 0; i_ <= last_; i_ += WIDE_LANES) {                                    \
+            begin((i_ + 2 * WIDE_LANES < last_ ? i_ + 2 * WIDE_LANES : last_), held2_);          \
+            middle(held1_);                                                                      \
+            end(i_, held0_);                                                                     \
+            float *done_ = held0_;                                                               \
+            held0_ = held1_, held1_ = held2_, held2_ = done_;                                    \
         }                                                                                        \
     } while (0)
 
