@@ -19,10 +19,13 @@ typedef struct tk_elementwise_kernels {
     // n angles at[axis] * inv_freq, and their largest magnitude in f32 bits; n cosines and sines.
     uint32_t (*angles)(const float *at, const int32_t *axis, const float *inv_freq, float *angle, int64_t n);
     void (*sincos)(const float *angle, float *cos, float *sin, int64_t n);
-    // Both in one, for angles up to 2^17; the return value is their largest magnitude. NULL where an ISA has no fused multiply-add.
-    float (*sincos_near)(const float *at, const int32_t *axis, const float *inv_freq, float *cos, float *sin, int64_t n);
-    // One row of heads, in place; sign -1 turns back.
-    void (*rope[2])(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign);
+    // The same for angles up to 2^17, in two steps. angles_near does rows of n angles of positions [axes, rows], axes 1 to 4, and leaves
+    // [rows, n] of what sincos_near replaces by cosines and sines. NULL where an ISA has no fused multiply-add.
+    void (*angles_near)(const int32_t *positions, int64_t axes, int64_t ldp, int64_t rows, const int32_t *axis, const float *inv_freq,
+                        float *cos, float *sin, int64_t n);
+    void (*sincos_near)(float *cos, float *sin, int64_t n);
+    // One row of heads, in place; sign -1 turns back. The next row, if not NULL, is only fetched.
+    void (*rope[2])(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign, const void *next);
 } tk_elementwise_kernels;
 
 #endif

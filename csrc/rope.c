@@ -10,11 +10,12 @@ typedef struct rope_angles {
     const float *inv_freq;
     float *cos, *sin;
     int64_t axes, half, ldp;
+    float inv_most;  // the largest magnitude in inv_freq
 } rope_angles;
 
 #define ROPE_FAST_MOST 0x4e800000u  // 2^30 as f32 bits: the kernel's range reduction is exact up to here
 #define ROPE_NEAR_MOST 0x1p17f        // and sincos_near's, which all positions of a model stay below
-enum { ROPE_FAST_AXES = 4, ROPE_BATCH = 256 };
+enum { ROPE_FAST_AXES = 4, ROPE_BATCH = 256, ROPE_NEAR_BATCH = 512 };
 
 // rope_table_slow is for angles or numbers of axes that no model has.
 static void rope_table_slow(const rope_angles *t, int64_t i, int64_t j0, int64_t n, float *c, float *s)
@@ -26,22 +27,45 @@ static void rope_table_slow(const rope_angles *t, int64_t i, int64_t j0, int64_t
     }
 }
 
+// rope_table_near does rows [i, i + n) if their angles are surely small enough. Of each row by itself it says the same.
+static int rope_table_near(const rope_angles *t, int64_t i, int64_t n)
+{
+    if (!t->k->sincos_near || t->axes > ROPE_FAST_AXES) return 0;
+    int32_t bits = 0;
+    for (int64_t x = 0; x < t->axes; x++) {
+        const int32_t *p = t->positions + x * t->ldp + i;
+        for (int64_t j = 0; j < n; j++) bits |= p[j] ^ p[j] >> 31;
+    }
+    if (!((float)bits * t->inv_most <= ROPE_NEAR_MOST)) return 0;
+    float *c = t->cos + i * t->half, *s = t->sin + i * t->half;
+    t->k->angles_near(t->positions + i, t->axes, t->ldp, n, t->axis, t->inv_freq, c, s, t->half);
+    t->k->sincos_near(c, s, n * t->half);
+    return 1;
+}
+
+static void rope_table_row(const rope_angles *t, int64_t i)
+{
+    float angle[ROPE_BATCH], at[ROPE_FAST_AXES] = {0};
+    int fast = t->axes <= ROPE_FAST_AXES;
+    for (int64_t x = 0; fast && x < t->axes; x++) at[x] = (float)t->positions[x * t->ldp + i];
+    for (int64_t j0 = 0; j0 < t->half; j0 += ROPE_BATCH) {
+        int64_t n = t->half - j0 < ROPE_BATCH ? t->half - j0 : ROPE_BATCH;
+        float *c = t->cos + i * t->half + j0, *s = t->sin + i * t->half + j0;
+        if (fast && t->k->angles(at, t->axis + j0, t->inv_freq + j0, angle, n) <= ROPE_FAST_MOST) t->k->sincos(angle, c, s, n);
+        else rope_table_slow(t, i, j0, n, c, s);
+    }
+}
+
 static void rope_table_block(const void *arg, int64_t row0, int64_t row1, int64_t col0, int64_t col1)
 {
     (void)col0, (void)col1;
     const rope_angles *t = arg;
-    float (*const near)(const float *, const int32_t *, const float *, float *, float *, int64_t) = t->k->sincos_near;
-    float angle[ROPE_BATCH], at[ROPE_FAST_AXES] = {0};
-    for (int64_t i = row0; i < row1; i++) {
-        int fast = t->axes <= ROPE_FAST_AXES;
-        for (int64_t x = 0; fast && x < t->axes; x++) at[x] = (float)t->positions[x * t->ldp + i];
-        for (int64_t j0 = 0; j0 < t->half; j0 += ROPE_BATCH) {
-            int64_t n = t->half - j0 < ROPE_BATCH ? t->half - j0 : ROPE_BATCH;
-            float *c = t->cos + i * t->half + j0, *s = t->sin + i * t->half + j0;
-            if (fast && near && near(at, t->axis + j0, t->inv_freq + j0, c, s, n) <= ROPE_NEAR_MOST) continue;
-            if (fast && t->k->angles(at, t->axis + j0, t->inv_freq + j0, angle, n) <= ROPE_FAST_MOST) t->k->sincos(angle, c, s, n);
-            else rope_table_slow(t, i, j0, n, c, s);
-        }
+    const int64_t most = t->half < ROPE_NEAR_BATCH ? ROPE_NEAR_BATCH / t->half : 1;
+    for (int64_t i = row0, n; i < row1; i += n) {
+        n = row1 - i < most ? row1 - i : most;
+        if (rope_table_near(t, i, n)) continue;
+        for (int64_t row = i; row < i + n; row++)
+            if (!rope_table_near(t, row, 1)) rope_table_row(t, row);
     }
 }
 
@@ -60,12 +84,13 @@ int32_t tk_cpu_rope_table(uint64_t ctx, tk_rope_table_args *a, tk_error *err)
     rope_angles t = {.k = &cx->kernels->elementwise, .positions = TK_PTR(const int32_t, a->positions), .axis = axis,
                      .inv_freq = TK_PTR(const float, a->inv_freq), .cos = TK_PTR(float, a->cos), .sin = TK_PTR(float, a->sin),
                      .axes = a->axes, .half = a->half, .ldp = a->ldp};
+    for (int64_t j = 0; j < t.half; j++) t.inv_most = fabsf(t.inv_freq[j]) > t.inv_most ? fabsf(t.inv_freq[j]) : t.inv_most;
     tk_run_blocks(cx, a->n, a->half, 16, TK_WHOLE_ROWS, rope_table_block, &t);
     return TK_OK;
 }
 
 typedef struct rope_rows {
-    void (*row)(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign);
+    void (*row)(void *x, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign, const void *next);
     char *x;
     const float *cos, *sin;
     int64_t heads, dim, ldx;  // ldx in bytes
@@ -77,7 +102,10 @@ static void rope_block(const void *arg, int64_t row0, int64_t row1, int64_t col0
     (void)col0, (void)col1;
     const rope_rows *r = arg;
     int64_t half = r->dim / 2;
-    for (int64_t i = row0; i < row1; i++) r->row(r->x + i * r->ldx, r->cos + i * half, r->sin + i * half, r->heads, r->dim, r->sign);
+    for (int64_t i = row0; i < row1; i++) {
+        char *x = r->x + i * r->ldx;
+        r->row(x, r->cos + i * half, r->sin + i * half, r->heads, r->dim, r->sign, i + 1 < row1 ? x + r->ldx : NULL);
+    }
 }
 
 int32_t tk_cpu_rope(uint64_t ctx, tk_rope_args *a, tk_error *err)

@@ -18,6 +18,8 @@ TK_INLINE void v_get2_f32(const float *p, vf *a, vf *b) { *a = v_load(p), *b = v
 TK_INLINE void v_put2_f32(float *p, vf a, vf b) { v_store(p, a), v_store(p + VL, b); }
 #define v_get2_bf16 v_load2_bf16
 #define v_put2_bf16 v_store2_bf16
+#define v_put2_bf16_clean v_store2_bf16_clean
+#define v_put2_f32_clean v_put2_f32
 #define v_get2_f32_as_f32 v_get2_f32
 #define v_get2_f32_as_bf16 v_load2
 

@@ -82,6 +82,7 @@ static const tk_elementwise_kernels TK_SIMD(elementwise_kernels) = {
     .angles = TK_SIMD(angles),
     .sincos = TK_SIMD(sincos),
 #if TK_ISA_LEVEL >= 2
+    .angles_near = TK_SIMD(angles_near),
     .sincos_near = TK_SIMD(sincos_near),
 #endif
     .rope = {TK_SIMD(rope_f32), TK_SIMD(rope_bf16)},

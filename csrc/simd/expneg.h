@@ -47,26 +47,27 @@ TK_INLINE void expneg_wide_poly(int n, const vf *r, const vf *t, vf *e)
     WIDE_FOR_OF(i, n) e[i] = v_shift_exponent(e[i], t[i]);
 }
 
-// expneg_wide is v_expneg_part(y, 0) of WIDE vectors, bit for bit, for -87.3 <= y <= 87.3. Of a NaN it makes anything.
-TK_INLINE void expneg_wide(const vf *y, vf *e)
+// expneg_begin gives expneg_wide_poly its r and t: e^-y is then v_expneg_part(y, 0) of WIDE vectors, bit for bit, for -87.3 <= y <= 87.3. Of a
+// NaN it makes anything.
+TK_INLINE void expneg_begin(const vf *y, vf *t, vf *r)
 {
     const vf to_int = v_const(0x1.8p23f);
-    vf t[WIDE], r[WIDE];
     { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR(i) t[i] = v_fma(y[i], c0, to_int); }
-    WIDE_FOR(i) e[i] = v_sub(t[i], to_int);
-    { const vf c0 = v_const(0.693359375f); WIDE_FOR(i) r[i] = v_fma(e[i], c0, y[i]); }
-    { const vf c0 = v_const(-2.12194440e-4f); WIDE_FOR(i) r[i] = v_fma(e[i], c0, r[i]); }
-    expneg_wide_poly(WIDE, r, t, e);
+    { const vf c0 = v_const(0.693359375f); WIDE_FOR(i) r[i] = v_fma(v_sub(t[i], to_int), c0, y[i]); }
+    { const vf c0 = v_const(-2.12194440e-4f); WIDE_FOR(i) r[i] = v_fma(v_sub(t[i], to_int), c0, r[i]); }
 }
 
-// expneg_wide_near is expneg_wide within 6e-6 of it, as much as a bf16 result keeps: a polynomial of degree 4, ln 2 in one part.
-TK_INLINE void expneg_wide_near(const vf *y, vf *e)
+// expneg_begin_near and expneg_end_near are the same within 6e-6 of it, as much as a bf16 result keeps: a polynomial of degree 4, ln 2 in one
+// part.
+TK_INLINE void expneg_begin_near(const vf *y, vf *t, vf *r)
 {
     const vf to_int = v_const(0x1.8p23f);
-    vf t[WIDE], r[WIDE];
     { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR(i) t[i] = v_fma(y[i], c0, to_int); }
-    WIDE_FOR(i) e[i] = v_sub(t[i], to_int);
-    { const vf c0 = v_const(0.693147180559945309f); WIDE_FOR(i) r[i] = v_fma(e[i], c0, y[i]); }
+    { const vf c0 = v_const(0.693147180559945309f); WIDE_FOR(i) r[i] = v_fma(v_sub(t[i], to_int), c0, y[i]); }
+}
+
+TK_INLINE void expneg_end_near(const vf *r, const vf *t, vf *e)
+{
     wide_line(WIDE, e, r, 4.127768055e-02f, -1.675352901e-01f);
     wide_horner(WIDE, e, r, 5.000512004e-01f);
     wide_horner(WIDE, e, r, -1);

@@ -1,4 +1,5 @@
 // rope.h - rotary position embeddings: angles to cosines and sines, and the rotation of one row of heads, for one ISA.
+#include "lanes.h"
 #include "wide.h"
 
 // angles: at[axis[j]] * inv_freq[j], rounded to f32, for axes 0 to 3 (selected, not gathered); returns the largest magnitude as f32
@@ -68,16 +69,21 @@ static void TK_SIMD(sincos)(const float *angle, float *restrict cos_out, float *
     }
 }
 
-// sincos_near: the cosines and sines of one row's angles, at[axis[j]] * inv_freq[j] as above, in f32: within 1e-7 for |angle| <= 2^17. It
-// returns the angles' largest magnitude; above that the results are of no use. Floor: 8 bytes written an element, or about 26 FLOPs.
+// angles_near and sincos_near: cosines and sines of the angles at[axis[j]] * inv_freq[j] as above, for |angle| <= 2^17, in f32: within
+// 1e-7. Floor: 8 bytes written an element, or about 26 FLOPs.
 //
 // angle = k pi/2 + r, |r| <= pi/4 (1 + 2^-8): k times pi/2 rounded to f32 leaves a multiple of 2^-23 that is below 1, so the first fused
 // multiply-add is exact; the second puts in what pi/2 lost. Polynomials in r fitted to least error (sin 4e-9 r, cos 1e-10); k mod 4
 // swaps and negates.
+//
+// In one go this is a chain of some 60 cycles for 26 operations, and what a processor looks ahead holds two or three vectors of it. So
+// it is done in two, each short: angles_near leaves r and k where cosines and sines go, row by row, and sincos_near takes some rows
+// that lie one behind another as one stream, in L1.
 #if TK_ISA_LEVEL >= 2
-// v_table4 holds four numbers; v_lookup4 takes VL of them by index. v_quadrant turns cosines and sines by as many quarters as k's low bits.
+// v_table4 holds four integers as f32; v_lookup4 takes VL of them by index. v_quadrant turns cosines and sines by as many quarters as
+// k's low bits.
 #if TK_ISA_LEVEL >= 3
-TK_INLINE vf v_table4(const float *p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
+TK_INLINE vf v_table4(__m128i at) { return _mm512_cvtepi32_ps(_mm512_broadcast_i32x4(at)); }
 TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm512_permutexvar_ps(_mm512_loadu_si512(index), table); }
 TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 {
@@ -88,7 +94,7 @@ TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
     *s = _mm512_castsi512_ps(_mm512_xor_si512(y, _mm512_and_si512(_mm512_slli_epi32(u, 30), sign)));
 }
 #else
-TK_INLINE vf v_table4(const float *p) { return _mm256_broadcast_ps((const __m128 *)p); }
+TK_INLINE vf v_table4(__m128i at) { return _mm256_cvtepi32_ps(_mm256_broadcastsi128_si256(at)); }
 TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm256_permutevar8x32_ps(table, _mm256_loadu_si256((const void *)index)); }
 TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 {
@@ -101,95 +107,125 @@ TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 }
 #endif
 
-TK_INLINE void sincos_step(const vf *x, vf *c, vf *s)
+// angles_near_part sets r and k + 1.5 2^23 of VL angles.
+TK_INLINE void angles_near_part(vf axes, const int32_t *axis, const float *inv_freq, float *r_out, float *k_out)
 {
     const vf to_int = v_const(0x1.8p23f);
-    vf k[WIDE], r[WIDE], q[WIDE];
-    { const vf k0 = v_const(0x1.45f306p-1f); WIDE_FOR(i) k[i] = v_fma(x[i], k0, to_int); }
-    WIDE_FOR(i) q[i] = v_sub(k[i], to_int);
-    { const vf k0 = v_const(0x1.921fb6p+0f); WIDE_FOR(i) r[i] = v_fnma(q[i], k0, x[i]); }
-    { const vf k0 = v_const(-0x1.777a5cp-25f); WIDE_FOR(i) r[i] = v_fnma(q[i], k0, r[i]); }
-    WIDE_FOR(i) q[i] = v_mul(r[i], r[i]);
-    wide_line(WIDE, s, q, -0.0001951225696f, 0.008332141813f);
-    wide_line(WIDE, c, q, 2.443280729e-5f, -0.001388731975f);
-    wide_horner(WIDE, s, q, -0.1666665439f);
-    wide_horner(WIDE, c, q, 0.04166664593f);
-    WIDE_FOR(i) s[i] = v_fma(v_mul(s[i], q[i]), r[i], r[i]);
-    wide_horner(WIDE, c, q, -0.5f);
-    wide_horner(WIDE, c, q, 1);
-    WIDE_FOR(i) v_quadrant(k[i], &c[i], &s[i]);
+    vf x = v_mul(v_lookup4(axes, axis), v_load(inv_freq));
+    vf k = v_fma(x, v_set1(0x1.45f306p-1f), to_int), q = v_sub(k, to_int);
+    v_store(r_out, v_fnma(q, v_set1(-0x1.777a5cp-25f), v_fnma(q, v_set1(0x1.921fb6p+0f), x)));
+    v_store(k_out, k);
 }
 
-// sincos_near_part is sincos_near of WIDE_LANES angles; most are the largest magnitudes so far, by lane.
-TK_INLINE vf sincos_near_part(vf axes, const int32_t *axis, const float *inv_freq, float *cos_out, float *sin_out, vf most)
+static void TK_SIMD(angles_near)(const int32_t *positions, int64_t axes, int64_t ldp, int64_t rows, const int32_t *axis,
+                                 const float *inv_freq, float *r, float *k, int64_t n)
 {
-    vf x[WIDE], c[WIDE], s[WIDE];
-    WIDE_FOR(i) x[i] = v_mul(v_lookup4(axes, axis + i * VL), v_load(inv_freq + i * VL));
-    WIDE_FOR(i) most = v_max(v_abs(x[i]), most);  // a NaN leaves it as it is, and has a NaN for its cosine
-    sincos_step(x, c, s);
-    wide_put_f32(cos_out, c), wide_put_f32(sin_out, s);
-    return most;
-}
-
-static float TK_SIMD(sincos_near)(const float *at, const int32_t *axis, const float *inv_freq, float *cos_out, float *sin_out, int64_t n)
-{
-    const vf axes = v_table4(at);
-    vf most = v_zero();
-    int64_t j = 0;
-    for (; j + WIDE_LANES <= n; j += WIDE_LANES) most = sincos_near_part(axes, axis + j, inv_freq + j, cos_out + j, sin_out + j, most);
-    if (j < n) {
-        int32_t last_axis[WIDE_LANES] = {0};
-        float last[3][WIDE_LANES] = {{0}};
-        const size_t bytes = (size_t)(n - j) * 4;
-        memcpy(last_axis, axis + j, bytes), memcpy(last[0], inv_freq + j, bytes);
-        most = sincos_near_part(axes, last_axis, last[0], last[1], last[2], most);
-        memcpy(cos_out + j, last[1], bytes), memcpy(sin_out + j, last[2], bytes);
+    const int32_t *p1 = positions + (axes > 1) * ldp, *p2 = p1 + (axes > 2) * ldp, *p3 = p2 + (axes > 3) * ldp;
+    int32_t last_axis[VL] = {0};
+    float last[3][VL] = {{0}};
+    const int64_t whole = n / VL * VL;
+    const size_t bytes = (size_t)(n - whole) * 4;
+    memcpy(last_axis, axis + whole, bytes), memcpy(last[0], inv_freq + whole, bytes);
+    for (int64_t i = 0; i < rows; i++, r += n, k += n) {
+        const vf at = v_table4(_mm_setr_epi32(positions[i], p1[i], p2[i], p3[i]));
+        for (int64_t j = 0; j < whole; j += VL) angles_near_part(at, axis + j, inv_freq + j, r + j, k + j);
+        if (whole == n) continue;
+        angles_near_part(at, last_axis, last[0], last[1], last[2]);
+        memcpy(r + whole, last[1], bytes), memcpy(k + whole, last[2], bytes);
     }
-    return v_hmax(most);
+}
+
+// sincos_near replaces n of these pairs by their cosines and sines.
+TK_INLINE void sincos_near_part(int n, float *cos_out, float *sin_out)
+{
+    vf r[WIDE], q[WIDE], c[WIDE], s[WIDE];
+    WIDE_FOR_OF(i, n) r[i] = v_load(cos_out + i * VL);
+    WIDE_FOR_OF(i, n) q[i] = v_mul(r[i], r[i]);
+    wide_line(n, s, q, -0.0001951225696f, 0.008332141813f);
+    wide_line(n, c, q, 2.443280729e-5f, -0.001388731975f);
+    wide_horner(n, s, q, -0.1666665439f);
+    wide_horner(n, c, q, 0.04166664593f);
+    WIDE_FOR_OF(i, n) s[i] = v_mul(s[i], q[i]);
+    wide_horner(n, c, q, -0.5f);
+    WIDE_FOR_OF(i, n) s[i] = v_fma(s[i], r[i], r[i]);
+    wide_horner(n, c, q, 1);
+    WIDE_FOR_OF(i, n) v_quadrant(v_load(sin_out + i * VL), &c[i], &s[i]);
+    WIDE_FOR_OF(i, n) v_store(cos_out + i * VL, c[i]), v_store(sin_out + i * VL, s[i]);
+}
+
+static void TK_SIMD(sincos_near)(float *cos_out, float *sin_out, int64_t n)
+{
+    enum { STEP = WIDE_LANES };
+    int64_t j = 0;
+    for (; j + STEP <= n; j += STEP) sincos_near_part(WIDE, cos_out + j, sin_out + j);
+    for (; j + VL <= n; j += VL) sincos_near_part(1, cos_out + j, sin_out + j);
+    if (j == n) return;
+    float last[2][VL] = {{0}};
+    const size_t bytes = (size_t)(n - j) * 4;
+    memcpy(last[0], cos_out + j, bytes), memcpy(last[1], sin_out + j, bytes);
+    sincos_near_part(1, last[0], last[1]);
+    memcpy(cos_out + j, last[0], bytes), memcpy(sin_out + j, last[1], bytes);
 }
 #endif
 
 // rope: pair (x0, x1) = (x[j], x[j + dim/2]) of each head becomes (x0 c - x1 s, x1 c + x0 s). Floor: the row read and written.
 //
-// Two vectors of pairs at a time, then one, then what is left, go through all heads with their cosines and sines in registers.
+// Head by head, so that memory sees one stream, with the row's cosines and sines in L1 in the order that vectors of x have, their NaNs
+// clean for the sake of v_put2_bf16_clean. Meanwhile it fetches the next row, which is to be turned after this one.
 TK_INLINE void rope_turn(vf *x0, vf *x1, vf c, vf s)
 {
     vf r0 = v_fnma(*x1, s, v_mul(*x0, c)), r1 = v_fma(*x0, s, v_mul(*x1, c));
     *x0 = r0, *x1 = r1;
 }
 
+enum { ROPE_PAIRS = 128 };  // of a head at a time; a multiple of 2 VL
+
 #define ROPE_ROW(T, type)                                                                                                      \
-    static void TK_SIMD(rope_##T)(void *xv, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign)        \
+    TK_INLINE void rope_head_##T(type *x, type *y, const float *c, const float *s, int64_t n)                                  \
     {                                                                                                                          \
-        int64_t half = dim / 2, j = 0;                                                                                         \
-        vf turn = v_set1(sign);                                                                                                \
-        type *end = (type *)xv + heads * dim;                                                                                  \
-        for (; j + 2 * VL <= half; j += 2 * VL) {                                                                              \
-            vf c0, c1, s0, s1;                                                                                                 \
-            v_get2_f32_as_##T(cos + j, &c0, &c1), v_get2_f32_as_##T(sin + j, &s0, &s1);                                        \
-            s0 = v_mul(turn, s0), s1 = v_mul(turn, s1);                                                                        \
-            for (type *x = (type *)xv + j; x < end; x += dim) {                                                                \
-                vf a0, a1, b0, b1;                                                                                             \
-                v_get2_##T(x, &a0, &a1), v_get2_##T(x + half, &b0, &b1);                                                       \
-                rope_turn(&a0, &b0, c0, s0), rope_turn(&a1, &b1, c1, s1);                                                      \
-                v_put2_##T(x, a0, a1), v_put2_##T(x + half, b0, b1);                                                           \
-            }                                                                                                                  \
+        int64_t j = 0;                                                                                                         \
+        for (; j + 2 * VL <= n; j += 2 * VL) {                                                                                 \
+            vf a0, a1, b0, b1;                                                                                                 \
+            v_get2_##T(x + j, &a0, &a1), v_get2_##T(y + j, &b0, &b1);                                                          \
+            rope_turn(&a0, &b0, v_load(c + j), v_load(s + j)), rope_turn(&a1, &b1, v_load(c + j + VL), v_load(s + j + VL));    \
+            v_put2_##T##_clean(x + j, a0, a1), v_put2_##T##_clean(y + j, b0, b1);                                              \
         }                                                                                                                      \
-        for (; j + VL <= half; j += VL) {                                                                                      \
-            vf c = v_load(cos + j), s = v_mul(turn, v_load(sin + j));                                                          \
-            for (type *x = (type *)xv + j; x < end; x += dim) {                                                                \
-                vf a = v_get_##T(x), b = v_get_##T(x + half);                                                                  \
-                rope_turn(&a, &b, c, s);                                                                                       \
-                v_put_##T(x, a), v_put_##T(x + half, b);                                                                       \
-            }                                                                                                                  \
+        for (; j + VL <= n; j += VL) {                                                                                         \
+            vf a = v_get_##T(x + j), b = v_get_##T(y + j);                                                                     \
+            rope_turn(&a, &b, v_load(c + j), v_load(s + j));                                                                   \
+            v_put_##T(x + j, a), v_put_##T(y + j, b);                                                                          \
         }                                                                                                                      \
-        if (j == half) return;                                                                                                 \
-        int64_t n = half - j;                                                                                                  \
-        vf c = v_loadn(cos + j, n), s = v_mul(turn, v_loadn(sin + j, n));                                                      \
-        for (type *x = (type *)xv + j; x < end; x += dim) {                                                                    \
-            vf a = v_getn_##T(x, n), b = v_getn_##T(x + half, n);                                                              \
-            rope_turn(&a, &b, c, s);                                                                                           \
-            v_putn_##T(x, a, n), v_putn_##T(x + half, b, n);                                                                   \
+        if (j == n) return;                                                                                                    \
+        vf a = v_getn_##T(x + j, n - j), b = v_getn_##T(y + j, n - j);                                                         \
+        rope_turn(&a, &b, v_load(c + j), v_load(s + j));                                                                       \
+        v_putn_##T(x + j, a, n - j), v_putn_##T(y + j, b, n - j);                                                              \
+    }                                                                                                                          \
+    static void TK_SIMD(rope_##T)(void *xv, const float *cos, const float *sin, int64_t heads, int64_t dim, float sign,        \
+                                  const void *next)                                                                            \
+    {                                                                                                                          \
+        const int64_t half = dim / 2;                                                                                          \
+        const vf turn = v_set1(sign);                                                                                          \
+        for (int64_t j0 = 0; j0 < half; j0 += ROPE_PAIRS) {                                                                    \
+            float c[ROPE_PAIRS], s[ROPE_PAIRS];                                                                                \
+            const int64_t n = half - j0 < ROPE_PAIRS ? half - j0 : ROPE_PAIRS;                                                 \
+            int64_t j = 0;                                                                                                     \
+            vf a, b;                                                                                                           \
+            for (; j + 2 * VL <= n; j += 2 * VL) {                                                                             \
+                v_get2_f32_as_##T(cos + j0 + j, &a, &b);                                                                       \
+                v_store(c + j, v_clean(a)), v_store(c + j + VL, v_clean(b));                                                   \
+                v_get2_f32_as_##T(sin + j0 + j, &a, &b);                                                                       \
+                v_store(s + j, v_mul(turn, v_clean(a))), v_store(s + j + VL, v_mul(turn, v_clean(b)));                         \
+            }                                                                                                                  \
+            for (; j < n; j += VL) {                                                                                           \
+                const int64_t m = n - j < VL ? n - j : VL;                                                                     \
+                v_store(c + j, v_load_upto(cos + j0 + j, m)), v_store(s + j, v_mul(turn, v_load_upto(sin + j0 + j, m)));       \
+            }                                                                                                                  \
+            type *x = (type *)xv + j0;                                                                                         \
+            const char *ahead = next ? (const char *)next + j0 * (int64_t)sizeof *x : (const char *)x;                         \
+            for (int64_t h = 0; h < heads; h++, x += dim, ahead += dim * (int64_t)sizeof *x) {                                 \
+                for (int64_t l = 0; l < dim * (int64_t)sizeof *x; l += 64) __builtin_prefetch(ahead + l, 1, 2);                \
+                rope_head_##T(x, x + half, c, s, n);                                                                           \
+            }                                                                                                                  \
         }                                                                                                                      \
     }
 

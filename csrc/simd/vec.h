@@ -9,6 +9,8 @@
 //   - v_low_bf16 and v_high_bf16 widen the two bf16 of each lane; v_dot on an ISA without the instruction is two FMAs, low first.
 //   - v_hsum and v_hmax reduce by halves: one fixed tree for each VL.
 //   - v_load2_bf16 widens 2 VL bf16 into two vectors, in an order of the ISA's own; v_load2 and v_store2_bf16 have the same order.
+//   - v_store2_bf16_clean is v_store2_bf16 for results whose NaNs have 0 in the low half of their bits, as have those that arithmetic makes of
+//     widened bf16 and of f32 that went through v_clean.
 //   - v_shift_exponent(p, t) is p 2^n for t = n + 1.5 2^23, n an integer: n is t's low bits. p and p 2^n must be normal; NaN may be lost.
 //   - v_shift_down(p, t) is p 2^-n likewise, 0 <= n < 512 and 0 < p < 2: anything from 0 up to 2^-126 where it is less than that.
 //   - v_exp is within 2 ulp on [-87, 88], 0 below -87.33, exactly 1 at 0, and keeps NaN.
@@ -210,6 +212,11 @@ TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b)
     if (__builtin_expect(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)), 0)) x = v_round_bf16(a), y = v_round_bf16(b);
     _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(x, 16), y, 0xaa));
 }
+TK_INLINE void v_store2_bf16_clean(uint16_t *p, vf a, vf b)
+{
+    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(v_up_bf16(a), 16), v_up_bf16(b), 0xaa));
+}
+TK_INLINE vf v_clean(vf x) { return _mm256_blendv_ps(x, _mm256_set1_ps(NAN), _mm256_cmp_ps(x, x, _CMP_UNORD_Q)); }
 TK_INLINE void v_load2(const float *p, vf *a, vf *b)
 {
     vf x = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 8), 1);
@@ -342,6 +349,11 @@ TK_INLINE vf v_shift_down(vf p, vf t)
     vu u = (vu)p, n = (vu)t << 23;
     return (vf)((u - n) & (vu)(u > n));
 }
+#endif
+
+#if TK_ISA_LEVEL != 2
+TK_INLINE void v_store2_bf16_clean(uint16_t *p, vf a, vf b) { v_store2_bf16(p, a, b); }
+TK_INLINE vf v_clean(vf x) { return x; }
 #endif
 
 TK_INLINE vf v_exp(vf x0)

@@ -65,4 +65,52 @@ TK_INLINE void wide_put_bf16(uint16_t *p, const vf *x)
     WIDE_FOR(i) if (i % 2 == 0) v_store2_bf16(p + i * VL, x[i], x[i + 1]);
 }
 
+// Of results whose NaNs are clean (vec.h).
+TK_INLINE void wide_put_bf16_clean(uint16_t *p, const vf *x)
+{
+    WIDE_FOR(i) if (i % 2 == 0) v_store2_bf16_clean(p + i * VL, x[i], x[i + 1]);
+}
+
+#define wide_put_f32_clean wide_put_f32
+
+// WIDE_IN_TWO does the steps of WIDE_LANES elements from 0 to whole, more than none, in two parts each: begin(i, held) leaves vectors that
+// end(i, held) goes on with a step later. WIDE_IN_THREE has middle(held) in between. So two or three short chains are side by side
+// instead of one long: a processor's schedulers hold but two or three vectors of a chain of 60 cycles, and those do not fill its units.
+// begin is ahead of what end has written, so that y may be x.
+#define WIDE_HELD_STEPS(steps, vectors) float __attribute__((aligned(64))) held_[steps][(vectors) * VL]
+
+#define WIDE_IN_TWO(vectors, whole, begin, end)                                                  \
+    do {                                                                                         \
+        WIDE_HELD_STEPS(2, vectors);                                                             \
+        float *held0_ = held_[0], *held1_ = held_[1];                                            \
+        const int64_t last_ = (whole) - WIDE_LANES;                                              \
+        begin(0, held0_);                                                                        \
+        for (int64_t i_ = 0; i_ <= last_; i_ += WIDE_LANES) {                                    \
+            begin((i_ < last_ ? i_ + WIDE_LANES : last_), held1_);                               \
+            end(i_, held0_);                                                                     \
+            float *done_ = held0_;                                                               \
+            held0_ = held1_, held1_ = done_;                                                     \
+        }                                                                                        \
+    } while (0)
+
+#define WIDE_IN_THREE(vectors, whole, begin, middle, end)                                        \
+    do {                                                                                         \
+        WIDE_HELD_STEPS(3, vectors);                                                             \
+        float *held0_ = held_[0], *held1_ = held_[1], *held2_ = held_[2];                        \
+        const int64_t last_ = (whole) - WIDE_LANES;                                              \
+        begin(0, held0_);                                                                        \
+        middle(held0_);                                                                          \
+        begin((last_ < WIDE_LANES ? last_ : WIDE_LANES), held1_);                                \
+        for (int64_t i_ = 0; i_ <= last_; i_ += WIDE_LANES) {                                    \
+            begin((i_ + 2 * WIDE_LANES < last_ ? i_ + 2 * WIDE_LANES : last_), held2_);          \
+            middle(held1_);                                                                      \
+            end(i_, held0_);                                                                     \
+            float *done_ = held0_;                                                               \
+            held0_ = held1_, held1_ = held2_, held2_ = done_;                                    \
+        }                                                                                        \
+    } while (0)
+
+// Vector i of those held as number k.
+#define WIDE_HELD(held, k, i) ((held) + ((k) * WIDE + (i)) * VL)
+
 #endif
