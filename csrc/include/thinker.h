@@ -525,7 +525,8 @@ typedef struct tk_group_advantage_args {
 // +-20; clamp_kl: q to +-20 and k3 to +-10; the gradient is 0 outside a clamp. old 0: logprob itself. ref 0: no KL, and kl is not
 // written. Metrics of a sequence: kl[s] = sum_t k3 (not clamped), low[s] and high[s] = tokens with x < 1 - epsilon and A < 0, with
 // x > 1 + epsilon_high and A > 0 (0 for nll); each may be 0. Where A is 0 the policy's part is 0, and where weight is 0 loss and gradient
-// are, whatever the ratio. cu starts at 0.
+// are, whatever the ratio. cu starts at 0. A sequence's sums are taken over blocks of 1024 tokens in lanes of the back-end's, and the
+// blocks' sums added in order: neither the other sequences nor the number of threads change a bit.
 enum { TK_LOSS_CLIP = 0, TK_LOSS_CISPO = 1, TK_LOSS_SAPO = 2, TK_LOSS_NLL = 3, TK_LOSS_CISPO_CLIP = 4 };
 enum { TK_LEVEL_TOKEN = 0, TK_LEVEL_SEQUENCE = 1 };
 enum { TK_KL_K1 = 1, TK_KL_K2 = 2, TK_KL_K3 = 3, TK_KL_ABS = 4 };

@@ -5,6 +5,7 @@
 #include "elementwise.h"
 #include "matmul.h"
 #include "matmul_backward.h"
+#include "policy_loss.h"
 #include "probe.h"
 #include "vocab.h"
 
@@ -18,4 +19,5 @@ const tk_kernels TK_SIMD(tk_kernels) = {
     .attention_backward = TK_SIMD(attention_backward_kernels),
     .vocab = TK_SIMD(vocab_kernels),
     .backward = TK_SIMD(backward_kernels),
+    .loss = TK_SIMD(loss_kernels),
 };
