@@ -2,13 +2,22 @@
 //
 //   rewards [n] f64, group [n] i32  ->  advantages [n] f64, mean, std [groups] f64, count [groups] i32
 //
-// The members of a group may stand anywhere, and their rewards are added in ascending order, so they are sorted: as linked lists, whose
-// links live in the advantages to come. A slot that waits for its advantage is a NaN with a payload that no arithmetic makes: the group's next
-// member. A scan meets the first member of every group before the others, sorts the group's list, and leaves numbers in all its slots;
-// so a group needs neither a table nor memory of its own. O(n log n), one thread: n is the number of samples of a training step.
+// Sums do not depend on the order of what they add (tk_cuts), so a group's rewards need only be brought together. Groups that stand together
+// in ascending order, as a trainer has them, are done where they are, on all threads. Of a few thousand samples anywhere copies are sorted by
+// group on the stack, by counting. Of more, the groups are linked lists, whose links live in the advantages to come: a slot that waits for
+// its advantage is a NaN with a payload that no arithmetic makes, and the group's next member. A scan meets the first member of every group
+// before the others, gathers the group, and leaves numbers in all its slots; so a group needs no memory of its own. Floor: rewards and groups
+// read, advantages written.
 #include <math.h>
 
+#include "blocks.h"
 #include "check.h"
+
+enum {
+    FEW = 4096,    // samples that are sorted on the stack: 48 KB
+    GATHER = 512,  // members of a list that are copied at a time: 6 KB
+    COST = 48,     // of a sample, in bytes moved
+};
 
 // A list is the index of its first element, and every element's slot holds the next; NONE ends it.
 #define NONE 0x7fffffffu
@@ -17,88 +26,74 @@
 #define TAG 0x7ffc5a3100000000ull
 #define TAG_MASK 0xffffffff00000000ull
 
-typedef struct slots {
-    uint64_t *s;
+typedef struct groups {
+    const tk_loss_kernels *k;
     const double *rewards;
-} slots;
+    const int32_t *group;
+    double *advantages, *mean, *std;
+    int32_t *count;
+    int64_t n, groups;
+    tk_advantage_rule rule;
+} groups;
 
-static inline uint32_t next_of(const slots *l, uint32_t i) { return (uint32_t)l->s[i]; }
-static inline void set_next(slots *l, uint32_t i, uint32_t next) { l->s[i] = TAG | next; }
-
-static uint32_t merge(slots *l, uint32_t a, uint32_t b)
+// look says whether an argument is to be refused, and whether groups stand apart or in another order. Without branches, for the compiler to
+// make vectors of.
+static int look(const double *rewards, const int32_t *group, int64_t n, int64_t count, int *unordered)
 {
-    uint32_t head = NONE, tail = NONE;
-    while (a != NONE || b != NONE) {
-        uint32_t *from = b == NONE || (a != NONE && l->rewards[a] <= l->rewards[b]) ? &a : &b;
-        uint32_t taken = *from;
-        *from = next_of(l, taken);
-        if (tail == NONE)
-            head = taken;
-        else
-            set_next(l, tail, taken);
-        tail = taken;
-    }
-    if (tail != NONE) set_next(l, tail, NONE);
-    return head;
+    uint32_t bad = 0, before = 0;
+    uint64_t infinite = 0;
+    for (int64_t i = 0; i < n; i++) bad |= (uint32_t)group[i] >= (uint32_t)count;
+    for (int64_t i = 1; i < n; i++) before |= group[i] < group[i - 1];
+    for (int64_t i = 0; i < n; i++) infinite |= fabs(rewards[i]) == INFINITY;
+    *unordered = (int)before;
+    return bad || infinite;
 }
 
-// sort takes n elements off *list and returns them as a list in ascending order.
-static uint32_t sort(slots *l, uint32_t *list, int64_t n)
+static void report(const groups *f, int32_t g, tk_moments m)
 {
-    if (n == 0) return NONE;
-    if (n == 1) {
-        uint32_t one = *list;
-        *list = next_of(l, one);
-        set_next(l, one, NONE);
-        return one;
-    }
-    uint32_t a = sort(l, list, n / 2);
-    return merge(l, a, sort(l, list, n - n / 2));
+    if (f->mean) f->mean[g] = m.mean;
+    if (f->std) f->std[g] = m.std;
+    if (f->count) f->count[g] = (int32_t)m.n;
 }
 
-typedef struct moments {
-    double mean, std;
-    int64_t n;
-} moments;
-
-// moments_of a sorted list. Rewards that are all equal have that very number as mean, and no deviation: not what rounding leaves of
-// them. So their advantages are 0 exactly.
-static moments moments_of(const slots *l, uint32_t list)
+// runs does the groups that begin at samples [i0, i1), of groups that stand together.
+static void runs(const void *arg, int64_t i0, int64_t i1, int64_t col0, int64_t col1)
 {
-    moments m = {0};
-    double sum = 0, squares = 0;
-    int equal = 1;
-    for (uint32_t i = list; i != NONE; i = next_of(l, i)) {
-        sum += l->rewards[i];
-        equal &= l->rewards[i] == l->rewards[list];
-        m.n++;
+    (void)col0, (void)col1;
+    const groups *f = arg;
+    while (i0 > 0 && i0 < i1 && f->group[i0] == f->group[i0 - 1]) i0++;
+    for (int64_t i = i0, end; i < i1; i = end) {
+        for (end = i + 1; end < f->n && f->group[end] == f->group[i];) end++;
+        report(f, f->group[i], f->k->group(f->rewards + i, end - i, &f->rule, f->advantages + i));
     }
-    if (m.n == 0) return m;
-    if (equal) {
-        m.mean = l->rewards[list] + 0.0;  // of -0 and 0 it is 0, whichever comes first
-        return m;
-    }
-    m.mean = sum / (double)m.n;
-    for (uint32_t i = list; i != NONE; i = next_of(l, i)) {
-        double d = l->rewards[i] - m.mean;
-        squares += d * d;
-    }
-    m.std = sqrt(squares / (double)(m.n - 1));
-    return m;
 }
 
-// batch_std is the deviation of all unmasked rewards.
-static double batch_std(slots *l, int64_t n)
+// sorted does up to FEW samples. Those that are masked go to a place of their own.
+static void sorted(const groups *f)
 {
-    uint32_t list = NONE;
-    int64_t count = 0;
-    for (int64_t i = n; i-- > 0;)
-        if (!isnan(l->rewards[i])) {
-            set_next(l, (uint32_t)i, list);
-            list = (uint32_t)i;
-            count++;
-        }
-    return moments_of(l, sort(l, &list, count)).std;
+    uint16_t start[FEW + 1], index[FEW + 1];
+    double value[FEW + 1];
+    memset(start, 0, (size_t)(f->groups + 1) * sizeof *start);
+    for (int64_t i = 0; i < f->n; i++) start[f->group[i]] += !isnan(f->rewards[i]);
+    for (int64_t g = 0, at = 0; g < f->groups; g++) {
+        at += start[g];
+        start[g] = (uint16_t)at;  // its end, until its members are in
+    }
+    for (int64_t i = f->n; i-- > 0;) {
+        double r = f->rewards[i];
+        int masked = isnan(r);
+        uint16_t at = (uint16_t)(start[f->group[i]] - !masked);
+        start[f->group[i]] = at;
+        at = masked ? FEW : at;
+        value[at] = r, index[at] = (uint16_t)i;
+        f->advantages[i] = 0;
+    }
+    int64_t all = 0;
+    for (int64_t i = 0; i < f->n; i++) all += !isnan(f->rewards[i]);
+    start[f->groups] = (uint16_t)all;
+    for (int64_t g = 0; g < f->groups; g++)
+        if (start[g] < start[g + 1]) report(f, (int32_t)g, f->k->group(value + start[g], start[g + 1] - start[g], &f->rule, value + start[g]));
+    for (int64_t i = 0; i < all; i++) f->advantages[index[i]] = value[i];
 }
 
 // link_groups leaves in every slot of an unmasked reward its link, and in the others their advantage, 0. While lists are made, the upper
@@ -115,10 +110,81 @@ static void link_groups(uint64_t *s, const double *rewards, const int32_t *group
     for (int64_t i = 0; i < n; i++) s[i] = isnan(rewards[i]) ? 0 : TAG | (s[i] & ~TAG_MASK);
 }
 
+typedef struct gathered {
+    uint32_t index[GATHER];
+    double value[GATHER];
+    int64_t n;
+} gathered;
+
+// gather copies the next members of a list, and returns the rest of it.
+static uint32_t gather(const uint64_t *s, const double *rewards, uint32_t list, gathered *p)
+{
+    for (p->n = 0; p->n < GATHER && list != NONE; list = (uint32_t)s[list]) {
+        p->index[p->n] = list;
+        p->value[p->n++] = rewards[list];
+    }
+    return list;
+}
+
+// long_list does a group of any size, a part at a time; p is its first part.
+static tk_moments long_list(const groups *f, const uint64_t *s, uint32_t list, gathered *p)
+{
+    const tk_loss_kernels *k = f->k;
+    tk_reward_range range = TK_NO_REWARDS;
+    for (uint32_t rest = list; rest != NONE;) {
+        rest = gather(s, f->rewards, rest, p);
+        k->reward_range(p->value, p->n, &range);
+    }
+    tk_moments m = {.mean = range.least + 0.0, .n = range.n};
+    if (range.least < range.most) {
+        double sums[2] = {0}, both[2] = {0};
+        tk_cuts c = tk_cuts_of(tk_largest(range.least, range.most), m.n);
+        for (uint32_t rest = list; rest != NONE;) {
+            rest = gather(s, f->rewards, rest, p);
+            k->reward_sum(p->value, p->n, &c, sums);
+        }
+        m.mean = tk_mean(sums, &c, m.n);
+        double squares = tk_most_square(&range, m.mean);
+        if (squares > 0 && squares < INFINITY) {
+            c = tk_cuts_of(squares, m.n);
+            for (uint32_t rest = list; rest != NONE;) {
+                rest = gather(s, f->rewards, rest, p);
+                k->reward_squares(p->value, p->n, m.mean, &c, both);
+            }
+            squares = tk_sum(both, &c);
+        }
+        m.std = sqrt(squares / (double)(m.n - 1));
+    }
+    double divisor = tk_advantage_divisor(&f->rule, &m);
+    while (list != NONE) {
+        list = gather(s, f->rewards, list, p);
+        k->advantages(p->value, p->n, m.mean, divisor, p->value);
+        for (int64_t i = 0; i < p->n; i++) f->advantages[p->index[i]] = p->value[i];
+    }
+    return m;
+}
+
+static void linked(const groups *f)
+{
+    uint64_t *s = (uint64_t *)f->advantages;
+    gathered p;
+    link_groups(s, f->rewards, f->group, f->n);
+    for (int64_t i = 0; i < f->n; i++) {
+        if ((s[i] & TAG_MASK) != TAG) continue;  // has its advantage
+        tk_moments m;
+        if (gather(s, f->rewards, (uint32_t)i, &p) == NONE) {
+            m = f->k->group(p.value, p.n, &f->rule, p.value);
+            for (int64_t j = 0; j < p.n; j++) f->advantages[p.index[j]] = p.value[j];
+        } else {
+            m = long_list(f, s, (uint32_t)i, &p);
+        }
+        report(f, f->group[i], m);
+    }
+}
+
 int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_error *err)
 {
     TK_ENTER("group_advantage");
-    (void)cx;
     TK_REQUIRE(a->scale <= TK_SCALE_NONE, "group_advantage: scale %u is none of TK_SCALE_*", a->scale);
     TK_REQUIRE(a->lone <= 1, "group_advantage: lone is %u, want 0 or 1", a->lone);
     TK_REQUIRE(a->n >= 0 && a->n < (int64_t)NONE, "group_advantage: n is %lld", (long long)a->n);
@@ -133,40 +199,22 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
     if (a->count) TK_TRY(tk_check_vector(err, "group_advantage", "count", a->count, a->groups, 4));
     const double *rewards = TK_PTR(const double, a->rewards);
     const int32_t *group = TK_PTR(const int32_t, a->group);
-    TK_TRY(tk_check_ids(err, "group_advantage", "group", group, a->n, a->groups));
-    for (int64_t i = 0; i < a->n; i++)
+    int unordered, bad = look(rewards, group, a->n, a->groups, &unordered);
+    if (bad) TK_TRY(tk_check_ids(err, "group_advantage", "group", group, a->n, a->groups));
+    for (int64_t i = 0; bad && i < a->n; i++)
         TK_REQUIRE(!isinf(rewards[i]), "group_advantage: rewards[%lld] is %g: want a number, or NaN for a masked sample", (long long)i,
                    rewards[i]);
 
-    double *mean = TK_PTR(double, a->mean), *std = TK_PTR(double, a->std), *advantages = TK_PTR(double, a->advantages);
-    int32_t *count = TK_PTR(int32_t, a->count);
-    for (int64_t g = 0; g < a->groups; g++) {  // what a group without members has
-        if (mean) mean[g] = 0;
-        if (std) std[g] = 0;
-        if (count) count[g] = 0;
+    groups f = {.k = &cx->kernels->loss, .rewards = rewards, .group = group, .advantages = TK_PTR(double, a->advantages),
+                .mean = TK_PTR(double, a->mean), .std = TK_PTR(double, a->std), .count = TK_PTR(int32_t, a->count), .n = a->n, .groups = a->groups,
+                .rule = {.epsilon = a->epsilon, .scale = a->scale, .lone = a->lone}};
+    for (int64_t g = 0; g < a->groups; g++) report(&f, (int32_t)g, (tk_moments){0});  // what a group without members has
+    if (a->n > 0 && a->scale == TK_SCALE_BATCH) {
+        const tk_advantage_rule none = {.scale = TK_SCALE_NONE};
+        f.rule.all = f.k->group(rewards, a->n, &none, f.advantages).std;
     }
-    slots l = {TK_PTR(uint64_t, a->advantages), rewards};
-    double all = a->scale == TK_SCALE_BATCH ? batch_std(&l, a->n) : 0;
-    link_groups(l.s, rewards, group, a->n);
-    for (int64_t i = 0; i < a->n; i++) {
-        if ((l.s[i] & TAG_MASK) != TAG) continue;  // has its advantage
-        int64_t n = 0;
-        for (uint32_t j = (uint32_t)i; j != NONE; j = next_of(&l, j)) n++;
-        uint32_t rest = (uint32_t)i, list = sort(&l, &rest, n);
-        moments m = moments_of(&l, list);
-        if (n == 1 && a->lone) m = (moments){.mean = 0, .std = 1, .n = 1};
-        double s = a->scale == TK_SCALE_BATCH && !(n == 1 && a->lone) ? all : m.std;
-        double divisor = a->scale == TK_SCALE_NONE ? 1 : s + a->epsilon;
-        for (uint32_t j = list; j != NONE;) {
-            uint32_t next = next_of(&l, j);
-            // A deviation too small for a square in double counts as none.
-            double v = divisor == 0 ? 0 : (rewards[j] - m.mean) / divisor;
-            advantages[j] = isnan(v) ? NAN : v;  // never the tag
-            j = next;
-        }
-        if (mean) mean[group[i]] = m.mean;
-        if (std) std[group[i]] = m.std;
-        if (count) count[group[i]] = (int32_t)n;
-    }
+    if (!unordered) tk_run_blocks(cx, a->n, 1, COST, TK_WHOLE_ROWS, runs, &f);
+    else if (a->n <= FEW) sorted(&f);
+    else linked(&f);
     return TK_OK;
 }

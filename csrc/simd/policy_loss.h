@@ -245,10 +245,3 @@ static double TK_SIMD(policy_exp)(double x)
     const d_exps k = d_exps_of();
     return d_exp(&k, d_set1(x))[0];
 }
-
-static const tk_loss_kernels TK_SIMD(loss_kernels) = {
-    .log_ratios = TK_SIMD(policy_log_ratios),
-    .tokens = TK_SIMD(policy_tokens),
-    .spread = TK_SIMD(policy_spread),
-    .exp = TK_SIMD(policy_exp),
-};

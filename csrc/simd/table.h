@@ -3,9 +3,9 @@
 #include "backward.h"
 #include "attention_backward.h"
 #include "elementwise.h"
+#include "loss.h"
 #include "matmul.h"
 #include "matmul_backward.h"
-#include "policy_loss.h"
 #include "probe.h"
 #include "vocab.h"
 

@@ -1,6 +1,7 @@
 // vec64.h - verbs of doubles: vectors of DL = VL / 2 lanes, in GNU C's operators where they say what is meant.
 //
 //   - A comparison of two vd, cast to vm, is all ones in the lanes where it holds, and 0 elsewhere (also where either is NaN, but for !=).
+//   - d_min and d_max return b where either is NaN.
 //   - d_exp and d_expm1 are within 2 ulp, and as the C library's are beyond +-708 and for NaN.
 #ifndef TK_SIMD_VEC64_H
 #define TK_SIMD_VEC64_H
@@ -36,10 +37,40 @@ TK_INLINE vd d_fnma(vd a, vd b, vd c) { return c - a * b; }
 TK_INLINE int d_all(vm m) { return (m[0] & m[1]) != 0; }
 #endif
 
+// d_load_part is the first n <= DL lanes, and NaN in the others.
+TK_INLINE vd d_load_part(const double *p, int64_t n)
+{
+    if (n >= DL) return d_load(p);
+#if TK_ISA_LEVEL >= 3
+    return (vd)_mm512_mask_loadu_pd(_mm512_set1_pd(NAN), (__mmask8)((1u << n) - 1), p);
+#elif TK_ISA_LEVEL == 2
+    __m256i m = _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+    return (vd)_mm256_blendv_pd(_mm256_set1_pd(NAN), _mm256_maskload_pd(p, m), _mm256_castsi256_pd(m));
+#else
+    return (vd){p[0], NAN};
+#endif
+}
+TK_INLINE void d_store_part(double *p, vd x, int64_t n)
+{
+    if (n >= DL) {
+        d_store(p, x);
+        return;
+    }
+#if TK_ISA_LEVEL >= 3
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)x);
+#elif TK_ISA_LEVEL == 2
+    _mm256_maskstore_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)), (__m256d)x);
+#else
+    p[0] = x[0];
+#endif
+}
+
 TK_INLINE vm d_bits(double x) { return (vm)d_set1(x); }
 TK_INLINE vd d_keep(vm m, vd x) { return (vd)(m & (vm)x); }   // 0 where m is
 TK_INLINE vd d_drop(vm m, vd x) { return (vd)(~m & (vm)x); }  // 0 where m is not
 TK_INLINE vd d_select(vm m, vd yes, vd no) { return (vd)((m & (vm)yes) | (~m & (vm)no)); }
+TK_INLINE vd d_min(vd a, vd b) { return d_select((vm)(a < b), a, b); }
+TK_INLINE vd d_max(vd a, vd b) { return d_select((vm)(a > b), a, b); }
 TK_INLINE vd d_abs(vd x) { return (vd)(~d_bits(-0.0) & (vm)x); }
 TK_INLINE vd d_neg(vd x) { return (vd)(d_bits(-0.0) ^ (vm)x); }
 TK_INLINE vd d_copysign(vd x, vd sign) { return (vd)(((vm)x & ~d_bits(-0.0)) | ((vm)sign & d_bits(-0.0))); }
