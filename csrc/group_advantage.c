@@ -14,8 +14,8 @@
 #include "check.h"
 
 enum {
-    FEW = 4096,    // samples that are sorted on the stack: 48 KB
-    GATHER = 512,  // members of a list that are copied at a time: 6 KB
+    FEW = 4096,    // samples that are sorted on the stack: 48 KB, beside 25 KB of a tile
+    GATHER = 512,  // members of a long list that are copied at a time: 6 KB
     COST = 48,     // of a sample, in bytes moved
 };
 
@@ -36,19 +36,6 @@ typedef struct groups {
     tk_advantage_rule rule;
 } groups;
 
-// look says whether an argument is to be refused, and whether groups stand apart or in another order. Without branches, for the compiler to
-// make vectors of.
-static int look(const double *rewards, const int32_t *group, int64_t n, int64_t count, int *unordered)
-{
-    uint32_t bad = 0, before = 0;
-    uint64_t infinite = 0;
-    for (int64_t i = 0; i < n; i++) bad |= (uint32_t)group[i] >= (uint32_t)count;
-    for (int64_t i = 1; i < n; i++) before |= group[i] < group[i - 1];
-    for (int64_t i = 0; i < n; i++) infinite |= fabs(rewards[i]) == INFINITY;
-    *unordered = (int)before;
-    return bad || infinite;
-}
-
 static void report(const groups *f, int32_t g, tk_moments m)
 {
     if (f->mean) f->mean[g] = m.mean;
@@ -56,44 +43,127 @@ static void report(const groups *f, int32_t g, tk_moments m)
     if (f->count) f->count[g] = (int32_t)m.n;
 }
 
+// A tile is groups side by side, that wait for being done together. The members of the group in lane l are the samples from first[l] on, or
+// those of an index that few[l] or index[l] is.
+typedef struct tile {
+    const groups *f;
+    enum { RUNS, SORTED, LINKED } what;
+    int all, lanes;   // of the kernel, and those that are filled
+    int64_t members;  // of the largest group
+    int32_t group[TK_TILE_LANES], n[TK_TILE_LANES];
+    int64_t first[TK_TILE_LANES];
+    const uint16_t *few[TK_TILE_LANES];
+    uint32_t index[TK_TILE_LANES][TK_TILE_MEMBERS];
+    double value[TK_TILE_MEMBERS * TK_TILE_LANES];
+} tile;
+
+static void tile_flush(tile *t)
+{
+    const int all = t->all, lanes = t->lanes;
+    double *const y = t->f->advantages;
+    tk_moments m[TK_TILE_LANES];
+    for (int l = 0; l < all; l++)
+        for (int64_t j = l < lanes ? t->n[l] : 0; j < t->members; j++) t->value[j * all + l] = NAN;
+    t->f->k->group_tile(t->value, t->members, &t->f->rule, m);
+    for (int l = 0; l < lanes; l++) {
+        const double *v = t->value + l;
+        const int32_t n = t->n[l];
+        const uint32_t *index = t->index[l];
+        const uint16_t *few = t->few[l];
+        double *run = y + t->first[l];
+        switch (t->what) {
+        case RUNS: for (int32_t j = 0; j < n; j++) run[j] = v[j * all]; break;
+        case SORTED: for (int32_t j = 0; j < n; j++) y[few[j]] = v[j * all]; break;
+        case LINKED: for (int32_t j = 0; j < n; j++) y[index[j]] = v[j * all]; break;
+        }
+        report(t->f, t->group[l], m[l]);
+    }
+    t->lanes = 0, t->members = 0;
+}
+
+// tile_end ends the group whose n members stand in lane t->lanes.
+static inline void tile_end(tile *t, int32_t group, int64_t n)
+{
+    t->group[t->lanes] = group, t->n[t->lanes] = (int32_t)n;
+    if (n > t->members) t->members = n;
+    if (++t->lanes == t->all) tile_flush(t);
+}
+
+static inline void tile_begin(tile *t, const groups *f, int what)
+{
+    t->f = f, t->what = what, t->all = f->k->lanes, t->lanes = 0, t->members = 0;
+    memset(t->first, 0, sizeof t->first);
+    memset(t->few, 0, sizeof t->few);
+}
+
 // runs does the groups that begin at samples [i0, i1), of groups that stand together.
 static void runs(const void *arg, int64_t i0, int64_t i1, int64_t col0, int64_t col1)
 {
     (void)col0, (void)col1;
     const groups *f = arg;
-    while (i0 > 0 && i0 < i1 && f->group[i0] == f->group[i0 - 1]) i0++;
+    const int32_t *group = f->group;
+    const int64_t n = f->n;
+    tile t;
+    tile_begin(&t, f, RUNS);
+    while (i0 > 0 && i0 < i1 && group[i0] == group[i0 - 1]) i0++;
     for (int64_t i = i0, end; i < i1; i = end) {
-        for (end = i + 1; end < f->n && f->group[end] == f->group[i];) end++;
-        report(f, f->group[i], f->k->group(f->rewards + i, end - i, &f->rule, f->advantages + i));
+        const int32_t g = group[i];
+        const double *r = f->rewards + i;
+        double *v = t.value + t.lanes;
+        const int all = t.all;
+        for (end = i; end < n && group[end] == g && end - i < TK_TILE_MEMBERS; end++) v[(end - i) * all] = r[end - i];
+        while (end + 256 < n && group[end + 256] == g) end += 256;  // they ascend
+        while (end < n && group[end] == g) end++;
+        if (end - i <= TK_TILE_MEMBERS) {
+            t.first[t.lanes] = i;
+            tile_end(&t, g, end - i);
+        } else {
+            report(f, g, f->k->group(r, end - i, &f->rule, f->advantages + i));
+        }
     }
+    if (t.lanes) tile_flush(&t);
 }
 
 // sorted does up to FEW samples. Those that are masked go to a place of their own.
 static void sorted(const groups *f)
 {
+    const int32_t *group = f->group;
+    const double *rewards = f->rewards;
+    double *y = f->advantages;
+    const int64_t n = f->n, groups = f->groups;
     uint16_t start[FEW + 1], index[FEW + 1];
-    double value[FEW + 1];
-    memset(start, 0, (size_t)(f->groups + 1) * sizeof *start);
-    for (int64_t i = 0; i < f->n; i++) start[f->group[i]] += !isnan(f->rewards[i]);
-    for (int64_t g = 0, at = 0; g < f->groups; g++) {
-        at += start[g];
-        start[g] = (uint16_t)at;  // its end, until its members are in
+    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+    for (int64_t i = 0; i < n; i++) start[group[i]] = (uint16_t)(start[group[i]] + !isnan(rewards[i]));
+    uint16_t all = 0;
+    for (int64_t g = 0; g < groups; g++) start[g] = all = (uint16_t)(all + start[g]);  // its end, until its members are in
+    start[groups] = all;
+    for (int64_t i = n; i-- > 0;) {
+        int masked = isnan(rewards[i]);
+        uint16_t at = (uint16_t)(start[group[i]] - !masked);
+        start[group[i]] = at;
+        index[masked ? FEW : at] = (uint16_t)i;
+        y[i] = 0;
     }
-    for (int64_t i = f->n; i-- > 0;) {
-        double r = f->rewards[i];
-        int masked = isnan(r);
-        uint16_t at = (uint16_t)(start[f->group[i]] - !masked);
-        start[f->group[i]] = at;
-        at = masked ? FEW : at;
-        value[at] = r, index[at] = (uint16_t)i;
-        f->advantages[i] = 0;
+    tile t;
+    tile_begin(&t, f, SORTED);
+    for (int64_t g = 0; g < groups; g++) {
+        const uint16_t *of = index + start[g];
+        const int64_t members = start[g + 1] - start[g];
+        if (members == 0) continue;
+        if (members <= TK_TILE_MEMBERS) {
+            double *v = t.value + t.lanes;
+            const int lanes = t.all;
+            for (int64_t j = 0; j < members; j++) v[j * lanes] = rewards[of[j]];
+            t.few[t.lanes] = of;
+            tile_end(&t, (int32_t)g, members);
+        } else {
+            double value[FEW];
+            for (int64_t j = 0; j < members; j++) value[j] = rewards[of[j]];
+            report(f, (int32_t)g, f->k->group(value, members, &f->rule, value));
+            for (int64_t j = 0; j < members; j++) y[of[j]] = value[j];
+        }
     }
-    int64_t all = 0;
-    for (int64_t i = 0; i < f->n; i++) all += !isnan(f->rewards[i]);
-    start[f->groups] = (uint16_t)all;
-    for (int64_t g = 0; g < f->groups; g++)
-        if (start[g] < start[g + 1]) report(f, (int32_t)g, f->k->group(value + start[g], start[g + 1] - start[g], &f->rule, value + start[g]));
-    for (int64_t i = 0; i < all; i++) f->advantages[index[i]] = value[i];
+    if (t.lanes) tile_flush(&t);
 }
 
 // link_groups leaves in every slot of an unmasked reward its link, and in the others their advantage, 0. While lists are made, the upper
@@ -168,18 +238,27 @@ static void linked(const groups *f)
 {
     uint64_t *s = (uint64_t *)f->advantages;
     gathered p;
+    tile t;
+    tile_begin(&t, f, LINKED);
     link_groups(s, f->rewards, f->group, f->n);
     for (int64_t i = 0; i < f->n; i++) {
-        if ((s[i] & TAG_MASK) != TAG) continue;  // has its advantage
-        tk_moments m;
-        if (gather(s, f->rewards, (uint32_t)i, &p) == NONE) {
-            m = f->k->group(p.value, p.n, &f->rule, p.value);
-            for (int64_t j = 0; j < p.n; j++) f->advantages[p.index[j]] = p.value[j];
-        } else {
-            m = long_list(f, s, (uint32_t)i, &p);
+        if ((s[i] & TAG_MASK) != TAG) continue;  // has its advantage, or waits in the tile
+        int64_t n = 0;
+        uint32_t list = (uint32_t)i, *index = t.index[t.lanes];
+        double *v = t.value + t.lanes;
+        for (uint32_t next; list != NONE && n < TK_TILE_MEMBERS; list = next, n++) {
+            next = (uint32_t)s[list];
+            index[n] = list;
+            v[n * t.all] = f->rewards[list];
         }
-        report(f, f->group[i], m);
+        if (list == NONE) {
+            for (int64_t j = 0; j < n; j++) s[index[j]] = 0;
+            tile_end(&t, f->group[i], n);
+        } else {
+            report(f, f->group[i], long_list(f, s, (uint32_t)i, &p));
+        }
     }
+    if (t.lanes) tile_flush(&t);
 }
 
 int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_error *err)
@@ -199,7 +278,7 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
     if (a->count) TK_TRY(tk_check_vector(err, "group_advantage", "count", a->count, a->groups, 4));
     const double *rewards = TK_PTR(const double, a->rewards);
     const int32_t *group = TK_PTR(const int32_t, a->group);
-    int unordered, bad = look(rewards, group, a->n, a->groups, &unordered);
+    const uint32_t seen = cx->kernels->loss.reward_look(rewards, group, a->n, a->groups), bad = seen & TK_REWARDS_BAD;
     if (bad) TK_TRY(tk_check_ids(err, "group_advantage", "group", group, a->n, a->groups));
     for (int64_t i = 0; bad && i < a->n; i++)
         TK_REQUIRE(!isinf(rewards[i]), "group_advantage: rewards[%lld] is %g: want a number, or NaN for a masked sample", (long long)i,
@@ -208,12 +287,13 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
     groups f = {.k = &cx->kernels->loss, .rewards = rewards, .group = group, .advantages = TK_PTR(double, a->advantages),
                 .mean = TK_PTR(double, a->mean), .std = TK_PTR(double, a->std), .count = TK_PTR(int32_t, a->count), .n = a->n, .groups = a->groups,
                 .rule = {.epsilon = a->epsilon, .scale = a->scale, .lone = a->lone}};
-    for (int64_t g = 0; g < a->groups; g++) report(&f, (int32_t)g, (tk_moments){0});  // what a group without members has
+    const int reports = f.mean || f.std || f.count;
+    for (int64_t g = 0; reports && g < a->groups; g++) report(&f, (int32_t)g, (tk_moments){0});  // what a group without members has
     if (a->n > 0 && a->scale == TK_SCALE_BATCH) {
         const tk_advantage_rule none = {.scale = TK_SCALE_NONE};
         f.rule.all = f.k->group(rewards, a->n, &none, f.advantages).std;
     }
-    if (!unordered) tk_run_blocks(cx, a->n, 1, COST, TK_WHOLE_ROWS, runs, &f);
+    if (!(seen & TK_REWARDS_APART)) tk_run_blocks(cx, a->n, 1, COST, TK_WHOLE_ROWS, runs, &f);
     else if (a->n <= FEW) sorted(&f);
     else linked(&f);
     return TK_OK;

@@ -72,6 +72,8 @@ typedef struct tk_moments {
     int64_t n;
 } tk_moments;
 
+enum { TK_TILE_LANES = 32, TK_TILE_MEMBERS = 64 };  // the most of a tile
+
 // What an advantage is divided by: see group_advantage in thinker.h.
 typedef struct tk_advantage_rule {
     double all, epsilon;  // all: the deviation of all rewards
@@ -86,6 +88,8 @@ static inline double tk_advantage_divisor(const tk_advantage_rule *r, tk_moments
     return (r->scale == TK_SCALE_BATCH && !alone ? r->all : m->std) + r->epsilon;
 }
 
+enum { TK_REWARDS_BAD = 1, TK_REWARDS_APART = 2 };
+
 // Sums over n tokens are taken in 2, 4 or 8 lanes, token i in lane i mod their number in increasing i, and the lanes added by one fixed tree.
 typedef struct tk_loss_kernels {
     // log_ratios sets sums->ratio.
@@ -95,6 +99,8 @@ typedef struct tk_loss_kernels {
     // spread adds x to grad where the log-ratio moves with the log-prob.
     void (*spread)(const tk_policy_loss_args *a, const tk_policy_tokens *t, int64_t n, double x);
     double (*exp)(double x);
+    // reward_look says whether a reward is infinite or a group's number outside [0, groups), and whether the numbers do not ascend.
+    uint32_t (*reward_look)(const double *x, const int32_t *group, int64_t n, int64_t groups);
     // Rewards that are NaN are left out; their advantages are 0. range adds to r, and sum to sums: the rewards, or the squares of their
     // distances from mean.
     void (*reward_range)(const double *x, int64_t n, tk_reward_range *r);
@@ -103,6 +109,9 @@ typedef struct tk_loss_kernels {
     void (*advantages)(const double *x, int64_t n, double mean, double divisor, double *y);
     // group does all of it for one group.
     tk_moments (*group)(const double *x, int64_t n, const tk_advantage_rule *r, double *y);
+    // group_tile does it for `lanes` groups of up to `members` rewards, in place: x [members, lanes], NaN where a group has fewer.
+    int lanes;
+    void (*group_tile)(double *x, int64_t members, const tk_advantage_rule *r, tk_moments *m);
 } tk_loss_kernels;
 
 #endif

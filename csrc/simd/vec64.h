@@ -24,16 +24,25 @@ TK_INLINE void d_store(double *p, vd x) { memcpy(p, &x, sizeof x); }
 TK_INLINE vd d_set1(double x) { return (vd)_mm512_set1_pd(x); }
 TK_INLINE vd d_fma(vd a, vd b, vd c) { return (vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }    // a*b + c
 TK_INLINE vd d_fnma(vd a, vd b, vd c) { return (vd)_mm512_fnmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }  // c - a*b
+TK_INLINE vd d_min(vd a, vd b) { return (vd)_mm512_min_pd((__m512d)a, (__m512d)b); }
+TK_INLINE vd d_max(vd a, vd b) { return (vd)_mm512_max_pd((__m512d)a, (__m512d)b); }
+TK_INLINE vd d_sqrt(vd x) { return (vd)_mm512_sqrt_pd((__m512d)x); }
 TK_INLINE int d_all(vm m) { return _mm512_movepi64_mask((__m512i)m) == 0xff; }
 #elif TK_ISA_LEVEL == 2
 TK_INLINE vd d_set1(double x) { return (vd)_mm256_set1_pd(x); }
 TK_INLINE vd d_fma(vd a, vd b, vd c) { return (vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
 TK_INLINE vd d_fnma(vd a, vd b, vd c) { return (vd)_mm256_fnmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+TK_INLINE vd d_min(vd a, vd b) { return (vd)_mm256_min_pd((__m256d)a, (__m256d)b); }
+TK_INLINE vd d_max(vd a, vd b) { return (vd)_mm256_max_pd((__m256d)a, (__m256d)b); }
+TK_INLINE vd d_sqrt(vd x) { return (vd)_mm256_sqrt_pd((__m256d)x); }
 TK_INLINE int d_all(vm m) { return _mm256_movemask_pd((__m256d)m) == 15; }
 #else
 TK_INLINE vd d_set1(double x) { return (vd){x, x}; }
 TK_INLINE vd d_fma(vd a, vd b, vd c) { return a * b + c; }
 TK_INLINE vd d_fnma(vd a, vd b, vd c) { return c - a * b; }
+TK_INLINE vd d_min(vd a, vd b) { return (vd){a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]}; }
+TK_INLINE vd d_max(vd a, vd b) { return (vd){a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]}; }
+TK_INLINE vd d_sqrt(vd x) { return (vd){sqrt(x[0]), sqrt(x[1])}; }
 TK_INLINE int d_all(vm m) { return (m[0] & m[1]) != 0; }
 #endif
 
@@ -69,8 +78,6 @@ TK_INLINE vm d_bits(double x) { return (vm)d_set1(x); }
 TK_INLINE vd d_keep(vm m, vd x) { return (vd)(m & (vm)x); }   // 0 where m is
 TK_INLINE vd d_drop(vm m, vd x) { return (vd)(~m & (vm)x); }  // 0 where m is not
 TK_INLINE vd d_select(vm m, vd yes, vd no) { return (vd)((m & (vm)yes) | (~m & (vm)no)); }
-TK_INLINE vd d_min(vd a, vd b) { return d_select((vm)(a < b), a, b); }
-TK_INLINE vd d_max(vd a, vd b) { return d_select((vm)(a > b), a, b); }
 TK_INLINE vd d_abs(vd x) { return (vd)(~d_bits(-0.0) & (vm)x); }
 TK_INLINE vd d_neg(vd x) { return (vd)(d_bits(-0.0) ^ (vm)x); }
 TK_INLINE vd d_copysign(vd x, vd sign) { return (vd)(((vm)x & ~d_bits(-0.0)) | ((vm)sign & d_bits(-0.0))); }
