@@ -58,15 +58,15 @@ func refMoments(x []float64) (mean, std float64) {
 	if slices.Min(x) == slices.Max(x) {
 		return x[0], 0
 	}
-	x = slices.Clone(x)
-	slices.Sort(x)
+	var sum, squares exactSum
 	for _, v := range x {
-		mean += v / float64(len(x))
+		sum.add(v)
 	}
+	mean = sum.value() / float64(len(x))
 	for _, v := range x {
-		std += (v - mean) * (v - mean) / float64(len(x)-1)
+		squares.add((v - mean) * (v - mean))
 	}
-	return mean, math.Sqrt(std)
+	return mean, math.Sqrt(squares.value() / float64(len(x)-1))
 }
 
 // refTokenLoss is a token's loss, without its weight, for log-ratio d: see policy_loss in the header.
