@@ -3,7 +3,7 @@
 //   rewards [n] f64, group [n] i32  ->  advantages [n] f64, mean, std [groups] f64, count [groups] i32
 //
 // Sums do not depend on the order of what they add (tk_cuts), so a group's rewards need only be brought together. Groups that stand together
-// in ascending order, as a trainer has them, are done where they are, on all threads. Of a few thousand samples anywhere copies are sorted by
+// in ascending order, as a trainer has them, are done where they are, on all threads; so is one group of all. Of a few thousand samples anywhere copies are sorted by
 // group on the stack, by counting. Of more, the groups are linked lists, whose links live in the advantages to come: a slot that waits for
 // its advantage is a NaN with a payload that no arithmetic makes, and the group's next member. A scan meets the first member of every group
 // before the others, gathers the group, and leaves numbers in all its slots; so a group needs no memory of its own. Floor: rewards and groups
@@ -17,6 +17,8 @@ enum {
     FEW = 4096,    // samples that are sorted on the stack: 48 KB, beside 25 KB of a tile
     GATHER = 512,  // members of a long list that are copied at a time: 6 KB
     COST = 48,     // of a sample, in bytes moved
+    PASS = 16,     // the same, of one of four passes
+    PARTS = 64,    // of a pass over all samples
 };
 
 // A list is the index of its first element, and every element's slot holds the next; NONE ends it.
@@ -261,6 +263,74 @@ static void linked(const groups *f)
     if (t.lanes) tile_flush(&t);
 }
 
+// A pass over all rewards as one group, in parts that are summed in any order.
+typedef struct whole {
+    const groups *f;
+    enum { RANGE, SUM, SQUARES, ADVANTAGES } what;
+    int64_t part;  // samples
+    double mean, divisor;
+    tk_cuts cuts;
+    tk_reward_range range[PARTS];
+    double sums[PARTS][2];
+} whole;
+
+static void whole_parts(const void *arg, int64_t part0, int64_t part1, int64_t col0, int64_t col1)
+{
+    (void)col0, (void)col1;
+    whole *w = (whole *)(uintptr_t)arg;
+    const tk_loss_kernels *k = w->f->k;
+    for (int64_t p = part0; p < part1; p++) {
+        const int64_t i = p * w->part, n = w->f->n - i < w->part ? w->f->n - i : w->part;
+        const double *x = w->f->rewards + i;
+        switch (w->what) {
+        case RANGE: k->reward_range(x, n, &w->range[p]); break;
+        case SUM: k->reward_sum(x, n, &w->cuts, w->sums[p]); break;
+        case SQUARES: k->reward_squares(x, n, w->mean, &w->cuts, w->sums[p]); break;
+        case ADVANTAGES: k->advantages(x, n, w->mean, w->divisor, w->f->advantages + i); break;
+        }
+    }
+}
+
+static int64_t whole_pass(tk_context *cx, whole *w, int what)
+{
+    const int64_t parts = tk_ceil_div(w->f->n, w->part);
+    w->what = what;
+    for (int64_t p = 0; p < parts; p++) w->range[p] = TK_NO_REWARDS, w->sums[p][0] = w->sums[p][1] = 0;
+    tk_run_blocks(cx, parts, 1, w->part * PASS, TK_WHOLE_ROWS, whole_parts, w);
+    return parts;
+}
+
+static void whole_sum(tk_context *cx, whole *w, int what, double sums[2])
+{
+    const int64_t parts = whole_pass(cx, w, what);
+    sums[0] = sums[1] = 0;
+    for (int64_t p = 0; p < parts; p++) sums[0] += w->sums[p][0], sums[1] += w->sums[p][1];
+}
+
+static tk_moments whole_moments(tk_context *cx, whole *w)
+{
+    tk_reward_range range = TK_NO_REWARDS;
+    const int64_t parts = whole_pass(cx, w, RANGE);
+    for (int64_t p = 0; p < parts; p++) {
+        range.least = fmin(range.least, w->range[p].least), range.most = fmax(range.most, w->range[p].most);
+        range.n += w->range[p].n;
+    }
+    tk_moments m = {.mean = range.n ? range.least + 0.0 : 0, .n = range.n};
+    if (!(range.least < range.most)) return m;
+    double sums[2];
+    w->cuts = tk_cuts_of(tk_largest(range.least, range.most), m.n);
+    whole_sum(cx, w, SUM, sums);
+    m.mean = w->mean = tk_mean(sums, &w->cuts, m.n);
+    double squares = tk_most_square(&range, m.mean);
+    if (squares > 0 && squares < INFINITY) {
+        w->cuts = tk_cuts_of(squares, m.n);
+        whole_sum(cx, w, SQUARES, sums);
+        squares = tk_sum(sums, &w->cuts);
+    }
+    m.std = sqrt(squares / (double)(m.n - 1));
+    return m;
+}
+
 int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_error *err)
 {
     TK_ENTER("group_advantage");
@@ -289,11 +359,16 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
                 .rule = {.epsilon = a->epsilon, .scale = a->scale, .lone = a->lone}};
     const int reports = f.mean || f.std || f.count;
     for (int64_t g = 0; reports && g < a->groups; g++) report(&f, (int32_t)g, (tk_moments){0});  // what a group without members has
-    if (a->n > 0 && a->scale == TK_SCALE_BATCH) {
-        const tk_advantage_rule none = {.scale = TK_SCALE_NONE};
-        f.rule.all = f.k->group(rewards, a->n, &none, f.advantages).std;
-    }
-    if (!(seen & TK_REWARDS_APART)) tk_run_blocks(cx, a->n, 1, COST, TK_WHOLE_ROWS, runs, &f);
+    if (a->n == 0) return TK_OK;
+    whole w = {.f = &f, .part = tk_ceil_div(a->n, PARTS * 64) * 64};
+    if (a->scale == TK_SCALE_BATCH) f.rule.all = whole_moments(cx, &w).std;
+    if (a->groups == 1) {
+        tk_moments m = whole_moments(cx, &w);
+        w.divisor = tk_advantage_divisor(&f.rule, &m);
+        w.mean = m.mean;
+        whole_pass(cx, &w, ADVANTAGES);
+        report(&f, 0, m);
+    } else if (!(seen & TK_REWARDS_APART)) tk_run_blocks(cx, a->n, 1, COST, TK_WHOLE_ROWS, runs, &f);
     else if (a->n <= FEW) sorted(&f);
     else linked(&f);
     return TK_OK;

@@ -8,13 +8,20 @@
 
 TK_INLINE void reward_range(const double *x, int64_t n, tk_reward_range *r)
 {
-    vd least = d_set1(r->least), most = d_set1(r->most);
+    vd least = d_set1(r->least), most = d_set1(r->most), least1 = least, most1 = most;
     vm count = {0};
-    for (int64_t i = 0; i < n; i += DL) {
+    int64_t i = 0;
+    for (; i + 2 * DL <= n; i += 2 * DL) {
+        vd v = d_load(x + i), u = d_load(x + i + DL);
+        least = d_min(v, least), most = d_max(v, most), least1 = d_min(u, least1), most1 = d_max(u, most1);
+        count -= (vm)(v == v) + (vm)(u == u);
+    }
+    for (; i < n; i += DL) {
         vd v = d_load_part(x + i, n - i);
         least = d_min(v, least), most = d_max(v, most);
         count -= (vm)(v == v);
     }
+    least = d_min(least, least1), most = d_max(most, most1);
     double low[DL], high[DL];
     d_store(low, least), d_store(high, most);
     for (int half = DL / 2; half > 0; half /= 2)
