@@ -3,11 +3,11 @@
 //   rewards [n] f64, group [n] i32  ->  advantages [n] f64, mean, std [groups] f64, count [groups] i32
 //
 // Sums do not depend on the order of what they add (tk_cuts), so a group's rewards need only be brought together. Groups that stand together
-// in ascending order, as a trainer has them, are done where they are, on all threads; so is one group of all. Of a few thousand samples anywhere copies are sorted by
-// group on the stack, by counting. Of more, the groups are linked lists, whose links live in the advantages to come: a slot that waits for
-// its advantage is a NaN with a payload that no arithmetic makes, and the group's next member. A scan meets the first member of every group
-// before the others, gathers the group, and leaves numbers in all its slots; so a group needs no memory of its own. Floor: rewards and groups
-// read, advantages written.
+// in ascending order, as a trainer has them, are done where they are, on all threads; so is one group of all. Up to a few thousand samples
+// anywhere are indexed by group on the stack, by counting. Of more, the groups are linked lists, whose links live in the advantages to come: a
+// slot that waits for its advantage is a NaN with a payload that no arithmetic makes, and the group's next member. A scan meets the first
+// member of every group before the others, gathers the group, and leaves numbers in all its slots; so a group needs no memory of its own.
+// Floor: rewards and groups read, advantages written.
 #include <math.h>
 
 #include "blocks.h"
