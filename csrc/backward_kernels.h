@@ -19,10 +19,11 @@ typedef struct tk_adamw_factors {
 } tk_adamw_factors;
 
 typedef struct tk_backward_kernels {
-    // One row: dw[j] += dy[j] x[j] rstd.
-    void (*rmsnorm_dw[2])(const void *x, const float *dy, float rstd, float *dw, int64_t cols);
-    // One row of dx, added to what it holds if accumulate.
-    void (*rmsnorm_dx[2])(const void *x, const float *weight, float rstd, const float *dy, float *dx, int64_t cols, int accumulate);
+    // Rows in turn: dw[j] += dy[j] x[j] rstd. ldx is in bytes.
+    void (*rmsnorm_dw[2])(const void *x, int64_t ldx, const float *dy, int64_t lddy, const float *rstd, float *dw, int64_t rows, int64_t cols);
+    // One row of dx, added to what it holds if accumulate. The next row's x and dy are only fetched.
+    void (*rmsnorm_dx[2])(const void *x, const float *weight, float rstd, const float *dy, float *dx, int64_t cols, int accumulate,
+                          const void *next_x, const float *next_dy);
     void (*swiglu[2])(const void *gate, const void *up, const float *dy, float *dgate, float *dup, int64_t n);
     void (*gelu[2])(const void *x, const float *dy, float *dx, int64_t n);
     void (*adamw)(float *w, float *m, float *v, const float *g, int64_t n, const tk_adamw_factors *f);

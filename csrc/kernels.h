@@ -7,6 +7,7 @@
 #include "attention_kernels.h"
 #include "backward_kernels.h"
 #include "elementwise_kernels.h"
+#include "loss_kernels.h"
 #include "matmul_backward_kernels.h"
 #include "matmul_kernels.h"
 #include "probe_kernels.h"
@@ -22,6 +23,7 @@ typedef struct tk_kernels {
     tk_attention_backward_kernels attention_backward;
     tk_vocab_kernels vocab;
     tk_backward_kernels backward;
+    tk_loss_kernels loss;
 } tk_kernels;
 
 extern const tk_kernels tk_kernels_scalar;

@@ -2,80 +2,112 @@
 //
 //   logprob, old, ref, advantage [tokens] f64, weight [sequences] f64  ->  loss [sequences], grad [tokens] f64
 //
-// A few dozen operations and at most three exponentials a token, in the order of the tokens, in one thread: tokens here are those of a
-// training step, each of which has cost GFLOPs before. Two branches of a maximum that are equal count as the first, unclipped one.
+// A sequence is summed in blocks of tokens, each in the lanes of the ISA, and the blocks' sums are added in order: neither the number of
+// threads nor the other sequences change a bit. Short sequences are shared out whole, a long one by its blocks. A sequence's ratio (at
+// TK_LEVEL_SEQUENCE) is a pass of its own before, and what it has as gradient one after. Floor: logprob, old, ref and advantage read, grad
+// written.
 #include <math.h>
 
+#include "blocks.h"
 #include "check.h"
 
-enum { CLAMP_LOG_RATIO = 20, CLAMP_KL_IN = 20, CLAMP_KL_OUT = 10 };
+enum {
+    BLOCK = 1024,  // tokens
+    BATCH = 64,    // blocks whose sums lie on the stack: 3 KB
+    LONG = 8,      // blocks: a sequence of so many has all threads
+    COST = 64,     // of a token, in bytes moved
+};
 
-// A term is a loss and its derivative.
-typedef struct term {
-    double loss, slope;
-} term;
+typedef struct losses {
+    const tk_policy_loss_args *a;
+    const tk_loss_kernels *k;
+    const int32_t *cu;
+    tk_policy_tokens tokens;
+    const double *weight;
+    int64_t first;  // of short sequences
+    int whole, constant;
+} losses;
 
-// policy is a token's loss for ratio x, and its derivative by ln x (of cispo: by the log-prob). A token without advantage has none,
-// whatever its ratio: 0 times infinity is not what a masked sample should give.
-static term policy(const tk_policy_loss_args *a, double x, double advantage, double logprob)
+// A pass over some blocks of a sequence.
+typedef struct pass {
+    const losses *l;
+    enum { RATIO, TOKENS, SPREAD } what;
+    int64_t from, to;  // tokens
+    double ratio, weight, share;
+    tk_policy_sums *sums;
+} pass;
+
+static tk_policy_tokens tokens_at(const tk_policy_tokens *t, int64_t i)
 {
-    if (advantage == 0) return (term){0, 0};
-    switch (a->kind) {
-    case TK_LOSS_CISPO:
-    case TK_LOSS_CISPO_CLIP: {
-        double c = fmin(x, a->epsilon_high) * advantage;
-        if (a->kind == TK_LOSS_CISPO_CLIP) c = fmin(fmax(x, 1 - a->epsilon), 1 + a->epsilon_high) * advantage;
-        if (isnan(x)) c = x;
-        return (term){-c * logprob, -c};
-    }
-    case TK_LOSS_SAPO: {
-        double tau = advantage > 0 ? a->tau_pos : a->tau_neg;
-        double s = 1 / (1 + exp(-tau * (x - 1))), slope = s * (1 - s);
-        return (term){-4 / tau * advantage * s, slope == 0 ? 0 : -4 * advantage * slope * x};
-    }
-    }
-    double lo = 1 - a->epsilon, hi = 1 + a->epsilon_high;
-    int capped = a->delta > 0 && x > a->delta, below = x < lo, above = x > hi;
-    term free = {-advantage * (capped ? a->delta : x), capped ? 0 : -advantage * x};
-    term clipped = {-advantage * (below ? lo : above ? hi : x), below || above ? 0 : -advantage * x};
-    term t = clipped.loss > free.loss ? clipped : free;
-    if (a->dual_clip > 0 && advantage < 0 && -advantage * a->dual_clip < t.loss) t = (term){-advantage * a->dual_clip, 0};
-    return t;
+    return (tk_policy_tokens){t->logprob + i, t->old ? t->old + i : 0, t->ref ? t->ref + i : 0, t->advantage ? t->advantage + i : 0, t->grad + i};
 }
 
-// divergence is an estimate of KL from q = ref - logprob, and its derivative by the log-prob.
-static term divergence(const tk_policy_loss_args *a, double q)
+static void pass_blocks(const void *arg, int64_t block0, int64_t block1, int64_t col0, int64_t col1)
 {
-    int inside = 1;
-    if (a->clamp_kl && fabs(q) > CLAMP_KL_IN) {
-        q = copysign(CLAMP_KL_IN, q);
-        inside = 0;
+    (void)col0, (void)col1;
+    const pass *p = arg;
+    for (int64_t b = block0; b < block1; b++) {
+        int64_t from = p->from + b * BLOCK, n = p->to - from < BLOCK ? p->to - from : BLOCK;
+        tk_policy_tokens t = tokens_at(&p->l->tokens, from);
+        switch (p->what) {
+        case RATIO: p->l->k->log_ratios(p->l->a, &t, n, p->sums + b); break;
+        case TOKENS: p->l->k->tokens(p->l->a, &t, n, p->ratio, p->weight, p->sums + b); break;
+        case SPREAD: p->l->k->spread(p->l->a, &t, n, p->share); break;
+        }
     }
-    term t;
-    switch (a->kl_kind) {
-    case TK_KL_K1: t = (term){-q, 1}; break;
-    case TK_KL_K2: t = (term){q * q / 2, -q}; break;
-    case TK_KL_ABS: t = (term){fabs(q), q > 0 ? -1 : q < 0 ? 1 : 0}; break;
-    default:
-        t = (term){expm1(q) - q, -expm1(q)};
-        if (a->clamp_kl && t.loss > CLAMP_KL_OUT) t = (term){CLAMP_KL_OUT, 0};
-    }
-    if (!inside) t.slope = 0;
-    return t;
 }
 
-// log_ratio is d of token t, and whether it moves with the log-prob.
-static double log_ratio(const tk_policy_loss_args *a, const double *lp, const double *old, int64_t t, int *moves)
+// run_pass does all blocks of p, on the pool of cx if that is not NULL, and returns their sums.
+static tk_policy_sums run_pass(tk_context *cx, pass p)
 {
-    double d = old ? lp[t] - old[t] : 0;
-    *moves = !(a->clamp_log_ratio && fabs(d) > CLAMP_LOG_RATIO);
-    return *moves ? d : copysign(CLAMP_LOG_RATIO, d);
+    tk_policy_sums sums[BATCH], total = {0};
+    for (int64_t end = p.to; p.from < end; p.from = p.to) {
+        p.to = end - p.from < (int64_t)BATCH * BLOCK ? end : p.from + (int64_t)BATCH * BLOCK;
+        int64_t blocks = tk_ceil_div(p.to - p.from, BLOCK);
+        memset(sums, 0, (size_t)blocks * sizeof *sums);
+        p.sums = sums;
+        if (cx) tk_run_blocks(cx, blocks, 1, BLOCK * COST, TK_WHOLE_ROWS, pass_blocks, &p);
+        else pass_blocks(&p, 0, blocks, 0, 1);
+        for (int64_t b = 0; b < blocks; b++) {
+            total.loss += sums[b].loss, total.ratio += sums[b].ratio, total.slopes += sums[b].slopes, total.k3 += sums[b].k3;
+            total.low += sums[b].low, total.high += sums[b].high;
+        }
+    }
+    return total;
+}
+
+static void sequence(const losses *l, tk_context *cx, int64_t s)
+{
+    const tk_policy_loss_args *a = l->a;
+    pass p = {.l = l, .from = l->cu[s], .to = l->cu[s + 1], .weight = l->weight[s]};
+    double n = (double)(p.to - p.from);
+    if (l->whole) {
+        p.what = RATIO;
+        p.ratio = l->k->exp(run_pass(cx, p).ratio / n);
+    }
+    p.what = TOKENS;
+    tk_policy_sums sums = run_pass(cx, p);
+    if (l->whole && p.weight != 0 && !l->constant) {  // every token moves the ratio by its share of the mean
+        p.what = SPREAD;
+        p.share = p.weight * (sums.slopes / n);
+        run_pass(cx, p);
+    }
+    TK_PTR(double, a->loss)[s] = p.weight == 0 ? 0 : p.weight * sums.loss;
+    if (a->ref && a->kl) TK_PTR(double, a->kl)[s] = sums.k3;
+    if (a->low) TK_PTR(int32_t, a->low)[s] = (int32_t)sums.low;
+    if (a->high) TK_PTR(int32_t, a->high)[s] = (int32_t)sums.high;
+}
+
+static void short_sequences(const void *arg, int64_t s0, int64_t s1, int64_t col0, int64_t col1)
+{
+    (void)col0, (void)col1;
+    const losses *l = arg;
+    for (int64_t s = s0; s < s1; s++) sequence(l, NULL, l->first + s);
 }
 
 int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
 {
     TK_ENTER("policy_loss");
-    (void)cx;
     TK_REQUIRE(a->kind <= TK_LOSS_CISPO_CLIP, "policy_loss: kind %u is none of TK_LOSS_*", a->kind);
     TK_REQUIRE(a->level <= TK_LEVEL_SEQUENCE, "policy_loss: level %u is none of TK_LEVEL_*", a->level);
     TK_REQUIRE(a->kl_kind >= TK_KL_K1 && a->kl_kind <= TK_KL_ABS, "policy_loss: kl_kind %u is none of TK_KL_*", a->kl_kind);
@@ -100,7 +132,7 @@ int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
     for (int64_t s = 0; s < sequences; s++)
         TK_REQUIRE(cu[s + 1] >= cu[s], "policy_loss: cu[%lld] is %d, less than the %d before it", (long long)(s + 1), cu[s + 1], cu[s]);
     int64_t tokens = cu[sequences];
-    int nll = a->kind == TK_LOSS_NLL, constant = a->kind == TK_LOSS_CISPO || a->kind == TK_LOSS_CISPO_CLIP;  // coefficients
+    int nll = a->kind == TK_LOSS_NLL;
     TK_TRY(tk_check_vector(err, "policy_loss", "logprob", a->logprob, tokens, 8));
     if (a->old) TK_TRY(tk_check_vector(err, "policy_loss", "old", a->old, tokens, 8));
     if (a->ref) TK_TRY(tk_check_vector(err, "policy_loss", "ref", a->ref, tokens, 8));
@@ -112,53 +144,15 @@ int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
     if (a->low) TK_TRY(tk_check_vector(err, "policy_loss", "low", a->low, sequences, 4));
     if (a->high) TK_TRY(tk_check_vector(err, "policy_loss", "high", a->high, sequences, 4));
 
-    const double *lp = TK_PTR(const double, a->logprob), *old = TK_PTR(const double, a->old), *ref = TK_PTR(const double, a->ref);
-    const double *advantage = TK_PTR(const double, a->advantage), *weight = TK_PTR(const double, a->weight);
-    double *loss = TK_PTR(double, a->loss), *grad = TK_PTR(double, a->grad), *kl = ref ? TK_PTR(double, a->kl) : 0;
-    int32_t *low = TK_PTR(int32_t, a->low), *high = TK_PTR(int32_t, a->high);
-    int whole = a->level == TK_LEVEL_SEQUENCE && !nll;
-    for (int64_t s = 0; s < sequences; s++) {
-        int64_t from = cu[s], to = cu[s + 1];
-        int moves;
-        double ratio = 0, slopes = 0, sum = 0, k3 = 0, w = weight[s];
-        int32_t lows = 0, highs = 0;
-        if (whole) {  // the sequence's one ratio
-            for (int64_t t = from; t < to; t++) ratio += log_ratio(a, lp, old, t, &moves);
-            ratio = exp(ratio / (double)(to - from));
-        }
-        for (int64_t t = from; t < to; t++) {
-            term p = {-lp[t], -1};
-            if (!nll) {
-                double d = log_ratio(a, lp, old, t, &moves), x = whole ? ratio : exp(d), A = advantage[t];
-                p = policy(a, x, A, lp[t]);
-                lows += x < 1 - a->epsilon && A < 0;
-                highs += x > 1 + a->epsilon_high && A > 0;
-                if (!constant) {
-                    if (whole) slopes += p.slope, p.slope = 0;
-                    else if (!moves) p.slope = 0;
-                }
-            }
-            if (ref) {
-                double q = ref[t] - lp[t];
-                if (a->beta > 0) {
-                    term k = divergence(a, q);
-                    p.loss += a->beta * k.loss;
-                    p.slope += a->beta * k.slope;
-                }
-                k3 += expm1(q) - q;
-            }
-            sum += p.loss;
-            grad[t] = w == 0 ? 0 : w * p.slope;
-        }
-        if (whole && w != 0 && !constant)  // every token moves the ratio by its share of the mean
-            for (int64_t t = from; t < to; t++) {
-                log_ratio(a, lp, old, t, &moves);
-                if (moves) grad[t] += w * (slopes / (double)(to - from));
-            }
-        loss[s] = w == 0 ? 0 : w * sum;
-        if (kl) kl[s] = k3;
-        if (low) low[s] = lows;
-        if (high) high[s] = highs;
+    losses l = {.a = a, .k = &cx->kernels->loss, .cu = cu, .weight = TK_PTR(const double, a->weight), .whole = a->level == TK_LEVEL_SEQUENCE && !nll,
+                .constant = a->kind == TK_LOSS_CISPO || a->kind == TK_LOSS_CISPO_CLIP,
+                .tokens = {TK_PTR(const double, a->logprob), nll ? NULL : TK_PTR(const double, a->old), TK_PTR(const double, a->ref),
+                           nll ? NULL : TK_PTR(const double, a->advantage), TK_PTR(double, a->grad)}};
+    for (int64_t end; l.first < sequences; l.first = end) {
+        for (end = l.first; end < sequences && cu[end + 1] - cu[end] < LONG * BLOCK; end++) {}
+        int64_t n = end - l.first;
+        if (n == 0) sequence(&l, cx, end++);
+        else tk_run_blocks(cx, n, 1, tk_ceil_div(cu[end] - cu[l.first], n) * COST + COST, TK_WHOLE_ROWS, short_sequences, &l);
     }
     return TK_OK;
 }

@@ -2,10 +2,12 @@ package optest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/thinker-vl/thinker/binding"
 )
@@ -103,6 +105,12 @@ func groupAdvantageCases() (cs []Case) {
 		return groupAdvantage{rewards: rewards, group: make([]int32, len(rewards)), groups: 1, stats: true}
 	}
 	empty := groupAdvantage{rewards: []float64{1, 2, 4}, group: []int32{2, 0, 2}, groups: 3, stats: true, epsilon: 1e-4}
+	for _, size := range []int{8, 20_000} { // in order, shared out
+		s := someRewards(7, 40_000, size)
+		slices.Sort(s.group)
+		s.stats = true
+		cs = append(cs, c(s, "order", true))
+	}
 	return append(cs,
 		c(groupAdvantage{}),
 		c(empty, "group", "empty"),
@@ -124,12 +132,19 @@ func groupAdvantageCases() (cs []Case) {
 // same alone and in a batch.
 func lossProperties() []Property {
 	var ps []Property
-	for _, scale := range []uint32{binding.ScaleGroup, binding.ScaleBatch, binding.ScaleNone} {
-		ps = append(ps, property(fmt.Sprintf("group_advantage/order/scale=%d", scale), func(d *binding.Device) error {
-			const n = 300
-			s := someRewards(9, n, 7)
+	// Of thousands of samples, of groups of more than a few, and in the order of the groups: each is done another way.
+	for _, of := range []struct {
+		scale   uint32
+		n, size int
+	}{{binding.ScaleGroup, 300, 7}, {binding.ScaleBatch, 300, 7}, {binding.ScaleNone, 300, 7}, {binding.ScaleGroup, 300, 100}, {binding.ScaleGroup, 5000, 7}, {binding.ScaleBatch, 5000, 900}} {
+		ps = append(ps, property(fmt.Sprintf("group_advantage/order/scale=%d/n=%d/size=%d", of.scale, of.n, of.size), func(d *binding.Device) error {
+			n, scale := of.n, of.scale
+			s := someRewards(9, n, of.size)
 			for i := range s.rewards {
 				s.rewards[i] *= 1.1 // sums round
+				if s.group[i]%5 == 4 {
+					s.rewards[i] *= []float64{1e-250, 1e-160, 1e150, 1e300}[s.group[i]/5%4] // squares and sums leave the range of double
+				}
 			}
 			s.scale, s.stats = scale, true
 			want, err := run(d, "group_advantage", binding.F32, s)
@@ -139,6 +154,9 @@ func lossProperties() []Property {
 			for seed := range uint64(20) {
 				q := s
 				order, name := permutation(seed, n), permutation(seed+100, s.groups)
+				if seed == 0 {
+					slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(name[s.group[a]], name[s.group[b]]) })
+				}
 				q.rewards, q.group = make([]float64, n), make([]int32, n)
 				for i, from := range order {
 					q.rewards[i], q.group[i] = s.rewards[from], name[s.group[from]]

@@ -86,9 +86,38 @@ func (s policyLoss) reference(t tensors) {
 	t.expectInts("high", high)
 }
 
+// policyLossExpFLOPs is e^x in double: as expFLOPs, with a polynomial of degree 11.
+const policyLossExpFLOPs = 3 + 2*11 + 1
+
+// An operation on doubles counts as two: it takes half a vector of f32. A token's loss and gradient are added to the sum and weighted (2).
+// Its log-ratio is a difference and, at the level of sequences, a sum (2), else an exponential; the policy's two branches are products (2).
+// KL is e^q - 1 - q (q, the exponential and 3) for k3 and in the metrics, its part of loss and gradient two multiply-adds, its sum 1.
 func (s policyLoss) work() Work {
 	n, sequences := float64(len(s.logprob)), float64(len(s.weight))
-	w := Work{FLOPs: 20 * n, Read: 8*n + 4*float64(len(s.cu)) + 8*sequences, Written: 8*n + 8*sequences}
+	each := 2.0
+	switch {
+	case s.kind == binding.LossNLL:
+	case s.level == binding.LevelSequence || s.old == nil:
+		each += 2 + 2
+	default:
+		each += 1 + policyLossExpFLOPs + 2
+	}
+	if s.kind == binding.LossSAPO {
+		each += 2 + policyLossExpFLOPs + 4 // tau (x - 1), 1/(1 + e^), s (1 - s)
+	}
+	if k := s.metrics || s.kl == binding.KLk3; s.ref != nil && (k || s.beta > 0) {
+		each++
+		if k {
+			each += policyLossExpFLOPs + 3
+		}
+		if s.beta > 0 {
+			each += 4
+		}
+		if s.metrics {
+			each++
+		}
+	}
+	w := Work{FLOPs: 2 * each * n, Read: 8*n + 4*float64(len(s.cu)) + 8*sequences, Written: 8*n + 8*sequences}
 	for _, x := range [][]float64{s.old, s.ref, s.advantage} {
 		w.Read += 8 * float64(len(x))
 	}
@@ -193,6 +222,11 @@ func policyLossCases() (cs []Case) {
 	long := make([]int, 64)
 	for i := range long {
 		long[i] = 1024
+	}
+	for _, level := range []uint32{binding.LevelToken, binding.LevelSequence} { // shared out by sequences, and the long ones by blocks
+		s := base
+		s.level = level
+		cs = append(cs, c(somePolicyLoss(13, []int{700, 5, 9001, 2050, 1024, 17000, 3}, s), "long", true))
 	}
 	return append(cs, bench(c(somePolicyLoss(1, long, base))))
 }

@@ -70,10 +70,11 @@ func (s swigluBackward) reference(t tensors) {
 	t.expect("dgate_dup", ref, naive)
 }
 
-// An exponential is counted as one FLOP.
+// With the exponential: s = 1/(1 + e^-gate) (2) and 1 - s (1), gate s and its product with dy (2), s + gate s (1 - s) (2) and its
+// product with dy up (2). The gradients are f32 always.
 func (s swigluBackward) work() Work {
 	n := float64(s.rows * s.cols)
-	return Work{FLOPs: 11 * n, Read: n * float64(2*binding.DTypeBytes(s.dtype)+4), Written: 8 * n}
+	return Work{FLOPs: (expFLOPs(binding.F32) + 9) * n, Read: n * float64(2*binding.DTypeBytes(s.dtype)+4), Written: 8 * n}
 }
 
 func swigluBackwardCases() (cs []Case) {

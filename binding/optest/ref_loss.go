@@ -58,15 +58,15 @@ func refMoments(x []float64) (mean, std float64) {
 	if slices.Min(x) == slices.Max(x) {
 		return x[0], 0
 	}
-	x = slices.Clone(x)
-	slices.Sort(x)
+	var sum, squares exactSum
 	for _, v := range x {
-		mean += v / float64(len(x))
+		sum.add(v)
 	}
+	mean = sum.value() / float64(len(x))
 	for _, v := range x {
-		std += (v - mean) * (v - mean) / float64(len(x)-1)
+		squares.add((v - mean) * (v - mean))
 	}
-	return mean, math.Sqrt(std)
+	return mean, math.Sqrt(squares.value() / float64(len(x)-1))
 }
 
 // refTokenLoss is a token's loss, without its weight, for log-ratio d: see policy_loss in the header.
@@ -121,13 +121,32 @@ func refTokenLoss(s policyLoss, d, logprob, ref, advantage float64, hasRef bool)
 	return l + s.beta*k
 }
 
+// An exactSum is a sum of doubles whose rounding errors are summed beside it (Neumaier).
+type exactSum struct{ sum, rest float64 }
+
+func (s *exactSum) add(x float64) {
+	t := s.sum + x
+	if math.Abs(s.sum) < math.Abs(x) {
+		s.sum, x = x, s.sum
+	}
+	s.rest += s.sum - t + x
+	s.sum = t
+}
+
+func (s *exactSum) value() float64 {
+	if v := s.sum + s.rest; v == v {
+		return v
+	}
+	return s.sum // infinities leave no rest
+}
+
 // refPolicyLoss gives a sequence's loss and its gradient, the latter from the formulas' own cases: which terms are constant, and the
 // derivative of what is left.
 func refPolicyLoss(s policyLoss, logprob, old, ref, advantage []float64, weight float64) (loss float64, grad []float64, kl float64, low, high int32) {
 	n := len(logprob)
 	grad = make([]float64, n)
 	d, free := make([]float64, n), make([]bool, n)
-	mean := 0.0
+	var mean, losses, kls, slope exactSum
 	for t := range n {
 		if old != nil {
 			d[t] = logprob[t] - old[t]
@@ -136,23 +155,23 @@ func refPolicyLoss(s policyLoss, logprob, old, ref, advantage []float64, weight 
 		if s.clampRatio {
 			d[t] = min(max(d[t], -20), 20)
 		}
-		mean += d[t] / float64(n)
+		mean.add(d[t])
 	}
 	sequence := s.level == binding.LevelSequence
 	slopes := make([]float64, n) // of the token losses by the log-ratio
 	for t := range n {
 		if sequence {
-			d[t] = mean
+			d[t] = mean.value() / float64(n)
 		}
 		var r, a float64
 		if ref != nil {
 			r = ref[t]
-			kl += math.Expm1(r-logprob[t]) - (r - logprob[t])
+			kls.add(math.Expm1(r-logprob[t]) - (r - logprob[t]))
 		}
 		if advantage != nil {
 			a = advantage[t]
 		}
-		loss += refTokenLoss(s, d[t], logprob[t], r, a, ref != nil)
+		losses.add(refTokenLoss(s, d[t], logprob[t], r, a, ref != nil))
 		x := math.Exp(d[t])
 		if s.kind != binding.LossNLL {
 			if x < 1-s.epsilon && a < 0 {
@@ -202,16 +221,16 @@ func refPolicyLoss(s policyLoss, logprob, old, ref, advantage []float64, weight 
 			}
 		}
 	}
+	for _, g := range slopes {
+		slope.add(g)
+	}
 	for t := range n {
-		if !free[t] {
-			continue
-		}
-		if !sequence {
+		switch {
+		case !free[t]:
+		case sequence:
+			grad[t] += slope.value() / float64(n)
+		default:
 			grad[t] += slopes[t]
-			continue
-		}
-		for _, g := range slopes {
-			grad[t] += g / float64(n)
 		}
 	}
 	for t := range grad {
@@ -220,9 +239,9 @@ func refPolicyLoss(s policyLoss, logprob, old, ref, advantage []float64, weight 
 			grad[t] = 0
 		}
 	}
-	loss *= weight
+	loss = losses.value() * weight
 	if weight == 0 {
 		loss = 0
 	}
-	return loss, grad, kl, low, high
+	return loss, grad, kls.value(), low, high
 }

@@ -499,8 +499,8 @@ typedef struct tk_logprob_backward_workspace_args {
 // group_advantage: advantages from rewards f64 [n] (NaN: masked, its advantage is 0) and dense group numbers i32 [n] in [0, groups).
 // With mean m and deviation s (n - 1) over a group's unmasked rewards: (r - m)/(s + epsilon). scale says which s: the group's, that of
 // all unmasked rewards, or none (r - m). Exactly 0 where the group's rewards are all equal. A group of one unmasked reward: 0, or with
-// `lone` 1 (verl's rule) mean 0 and deviation 1. Sums are taken over the rewards in ascending order, in double: neither the order of
-// samples nor that of groups changes a bit. mean, std f64 [groups] or 0; count i32 [groups] (unmasked) or 0. A deviation of 0 in double
+// `lone` 1 (verl's rule) mean 0 and deviation 1. In the sums, in double, no addition rounds, since what is less than some 2^-70 of the
+// group's largest is cut off before: neither the order of samples nor that of groups changes a bit. mean, std f64 [groups] or 0; count i32 [groups] (unmasked) or 0. A deviation of 0 in double
 // of rewards that differ, with epsilon 0, gives 0. Infinite rewards and groups > n are refused.
 enum { TK_SCALE_GROUP = 0, TK_SCALE_BATCH = 1, TK_SCALE_NONE = 2 };
 typedef struct tk_group_advantage_args {
@@ -525,7 +525,8 @@ typedef struct tk_group_advantage_args {
 // +-20; clamp_kl: q to +-20 and k3 to +-10; the gradient is 0 outside a clamp. old 0: logprob itself. ref 0: no KL, and kl is not
 // written. Metrics of a sequence: kl[s] = sum_t k3 (not clamped), low[s] and high[s] = tokens with x < 1 - epsilon and A < 0, with
 // x > 1 + epsilon_high and A > 0 (0 for nll); each may be 0. Where A is 0 the policy's part is 0, and where weight is 0 loss and gradient
-// are, whatever the ratio. cu starts at 0.
+// are, whatever the ratio. cu starts at 0. A sequence's sums are taken over blocks of 1024 tokens in lanes of the back-end's, and the
+// blocks' sums added in order: neither the other sequences nor the number of threads change a bit.
 enum { TK_LOSS_CLIP = 0, TK_LOSS_CISPO = 1, TK_LOSS_SAPO = 2, TK_LOSS_NLL = 3, TK_LOSS_CISPO_CLIP = 4 };
 enum { TK_LEVEL_TOKEN = 0, TK_LEVEL_SEQUENCE = 1 };
 enum { TK_KL_K1 = 1, TK_KL_K2 = 2, TK_KL_K3 = 3, TK_KL_ABS = 4 };

@@ -3,9 +3,7 @@
 // The square of an f32 is exact in double, and a block's sum cannot overflow: so only a block that has an infinity or a NaN has a sum
 // that is not finite, and is summed again without them. Element i is added in lane i mod 4 VL, in increasing i; the lanes are added by
 // one fixed tree. Floor: the block read once.
-#include "vec.h"
-
-typedef double vd __attribute__((vector_size(4 * VL)));  // half as many lanes
+#include "vec64.h"
 
 #if TK_ISA_LEVEL >= 3
 TK_INLINE vd v_low_f64(vf x) { return (vd)_mm512_cvtps_pd(_mm512_castps512_ps256(x)); }

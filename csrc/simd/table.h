@@ -3,6 +3,7 @@
 #include "backward.h"
 #include "attention_backward.h"
 #include "elementwise.h"
+#include "loss.h"
 #include "matmul.h"
 #include "matmul_backward.h"
 #include "probe.h"
@@ -18,4 +19,5 @@ const tk_kernels TK_SIMD(tk_kernels) = {
     .attention_backward = TK_SIMD(attention_backward_kernels),
     .vocab = TK_SIMD(vocab_kernels),
     .backward = TK_SIMD(backward_kernels),
+    .loss = TK_SIMD(loss_kernels),
 };
