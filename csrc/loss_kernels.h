@@ -35,7 +35,7 @@ typedef struct tk_cuts {
     double scale, cut[2];
 } tk_cuts;
 
-static inline double tk_cut(int64_t exponent)
+static inline double tk_cut_at(int64_t exponent)
 {
     uint64_t u = exponent < -1022 ? 0 : (uint64_t)(exponent + 1023) << 52 | 1ull << 51;  // 1.5 2^exponent; all is exact where that is 0
     double x;
@@ -51,8 +51,8 @@ static inline tk_cuts tk_cuts_of(double most, int64_t n)
     int64_t top = (int64_t)(u >> 52 & 0x7ff) - 1022, bits = 64 - __builtin_clzll((uint64_t)n);  // most < 2^top, n < 2^bits
     tk_cuts c = {.scale = 1};
     if (top > 800) c.scale = 0x1p-300, top -= 300;
-    c.cut[0] = tk_cut(top + bits + 1);
-    c.cut[1] = tk_cut(top + 2 * bits - 51);
+    c.cut[0] = tk_cut_at(top + bits + 1);
+    c.cut[1] = tk_cut_at(top + 2 * bits - 51);
     return c;
 }
 
