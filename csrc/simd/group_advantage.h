@@ -104,10 +104,9 @@ static tk_moments TK_SIMD(group)(const double *x, int64_t n, const tk_advantage_
 // reward_cuts is tk_cuts_of for lanes whose largest magnitude is far from the ends of the exponents, with bits = log2 n, rounded up, << 52.
 TK_INLINE void reward_cuts(vd most, vm bits, vd cut[2])
 {
-    const vm one = (vm){0} + (1ll << 52);
-    vm top = (vm)most & ((vm){0} + (0x7ffll << 52));
-    cut[0] = (vd)((top + bits + 2 * one) | one >> 1);
-    cut[1] = (vd)((top + 2 * bits - 50 * one) | one >> 1);
+    const vu one = (vu){0} + (1ull << 52), n = (vu)bits, top = (vu)most & ((vu){0} + (0x7ffull << 52));
+    cut[0] = (vd)((top + n + 2 * one) | one >> 1);
+    cut[1] = (vd)((top + 2 * n - 50 * one) | one >> 1);
 }
 
 // A tile's rows are TILE vectors, side by side: what a group takes is a long chain of operations, each of which waits for the last.

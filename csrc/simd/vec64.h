@@ -11,6 +11,7 @@
 enum { DL = VL / 2 };
 typedef double vd __attribute__((vector_size(4 * VL)));
 typedef int64_t vm __attribute__((vector_size(4 * VL)));
+typedef uint64_t vu __attribute__((vector_size(4 * VL)));  // for arithmetic that wraps
 
 TK_INLINE vd d_load(const double *p)
 {
@@ -131,7 +132,7 @@ TK_INLINE void d_exponent(const d_exps *k, vd x, vd *m, vd *s)
     vd even = d_fma(r2, k->c[8], k->c[6]), odd = d_fma(r2, k->c[9], k->c[7]);  // side by side: half as long a way
     _Pragma("GCC unroll 3") for (int i = 4; i >= 0; i -= 2) even = d_fma(even, r2, k->c[i]), odd = d_fma(odd, r2, k->c[i + 1]);
     *m = d_fma(r2, d_fma(odd, r, even), r);
-    *s = (vd)(((vm)t << 52) + (vm)k->one);
+    *s = (vd)(((vu)t << 52) + (vu)k->one);
 }
 
 // d_far puts f(x) by the C library in the lanes of y where |x| is above 708, or NaN.
