@@ -83,7 +83,7 @@ func Open(o Options) (b *Bench, err error) {
 		b.devices = append(b.devices, d)
 		var at Ceilings
 		for r := RoofFMA; r <= RoofCopy; r++ {
-			if at[r], err = b.probe(d, r, 1e6); err != nil {
+			if at[r], err = b.probe(d, r, 1e6, o.Stretch); err != nil {
 				return b, err
 			}
 		}
@@ -107,16 +107,17 @@ func (b *Bench) Close() error {
 // Info describes the back-end.
 func (b *Bench) Info() (binding.Info, error) { return b.memory.Info() }
 
-// probe measures a roof once: as long as a stretch of arithmetic, rough being what is known of it, or one pass over an arena.
-func (b *Bench) probe(d *binding.Device, r Roof, rough float64) (float64, error) {
+// probe measures a roof once, for about as long as window, rough being what is known of it: memory in whole passes over an arena.
+func (b *Bench) probe(d *binding.Device, r Roof, rough float64, window time.Duration) (float64, error) {
+	passes := func(n int) int { return max(1, int(rough*window.Seconds()/float64(n))) }
 	switch r {
 	case RoofRead:
-		return d.Probe(binding.CeilingRead, b.in.buffer, 1)
+		return d.Probe(binding.CeilingRead, b.in.buffer, passes(b.in.buffer.Len()))
 	case RoofCopy:
-		return d.Probe(binding.CeilingCopy, b.out.buffer, 1)
+		return d.Probe(binding.CeilingCopy, b.out.buffer, passes(b.out.buffer.Len()))
 	}
 	const flopsARepeat = 24 * 16 * 4 // of the widest probe; a narrower one is a little shorter
-	return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*b.o.Stretch.Seconds()/flopsARepeat)))
+	return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*window.Seconds()/flopsARepeat)))
 }
 
 // A Result is one case on one number of threads.
@@ -153,7 +154,11 @@ type meter struct {
 	calls  int       // in it
 	check  int       // calls between looks at the clock
 	since  int       // stretches since the last probe
+	window time.Duration
 }
+
+// mostWindow bounds what a probe takes.
+const mostWindow = 500 * time.Millisecond
 
 // probeEvery is how many stretches there are from probe to probe: a probe of memory takes as long as some of them.
 const probeEvery = 4
@@ -167,9 +172,11 @@ func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
 	m := &meter{b: b, d: b.devices[i], k: k}
 	m.result = Result{Case: c, Threads: b.o.Threads[i], At: b.rough[i]}
 	m.result.Roof, m.result.Floor = Floor(c, b.rough[i])
+	begin := time.Now()
 	if err := k.call(m.d); err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: %w", err), k.close())
 	}
+	m.window = min(max(time.Since(begin), b.o.Stretch), mostWindow)
 	m.check = int(min(max(20e-6/m.result.Floor, 1), 1000))
 	if err := m.probe(); err != nil {
 		return nil, errors.Join(err, k.close())
@@ -177,7 +184,8 @@ func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
 	return m, nil
 }
 
-// probe measures the kernel's roof once more: for one of the memory's, each speed that accounts for a tenth of the floor or more.
+// probe measures the kernel's roof once more, for as long as a stretch takes, since a moment without disturbance is found the more easily the
+// shorter it is: for one of the memory's, each speed that accounts for a tenth of the floor or more.
 func (m *meter) probe() error {
 	r := &m.result
 	roofs := []Roof{r.Roof}
@@ -191,7 +199,7 @@ func (m *meter) probe() error {
 		}
 	}
 	for _, roof := range roofs {
-		rate, err := m.b.probe(m.d, roof, r.At[roof])
+		rate, err := m.b.probe(m.d, roof, r.At[roof], m.window)
 		if err != nil {
 			return err
 		}
