@@ -500,8 +500,9 @@ typedef struct tk_logprob_backward_workspace_args {
 // With mean m and deviation s (n - 1) over a group's unmasked rewards: (r - m)/(s + epsilon). scale says which s: the group's, that of
 // all unmasked rewards, or none (r - m). Exactly 0 where the group's rewards are all equal. A group of one unmasked reward: 0, or with
 // `lone` 1 (verl's rule) mean 0 and deviation 1. In the sums, in double, no addition rounds, since what is less than some 2^-70 of the
-// group's largest is cut off before: neither the order of samples nor that of groups changes a bit. mean, std f64 [groups] or 0; count i32 [groups] (unmasked) or 0. A deviation of 0 in double
-// of rewards that differ, with epsilon 0, gives 0. Infinite rewards and groups > n are refused.
+// group's largest is cut off before: neither the order of samples nor that of groups changes a bit. mean, std f64 [groups] or 0; count
+// i32 [groups] (unmasked) or 0. A deviation of 0 in double of rewards that differ, with epsilon 0, gives 0. Infinite rewards and
+// groups > n are refused.
 enum { TK_SCALE_GROUP = 0, TK_SCALE_BATCH = 1, TK_SCALE_NONE = 2 };
 typedef struct tk_group_advantage_args {
     uint32_t size;
