@@ -44,13 +44,9 @@ lint:
 	CGO_ENABLED=0 $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-# Every fuzz target for FUZZTIME, two at a time; without cgo, as the coverage that guides them is Go's.
-fuzz: export CGO_ENABLED = 0
-fuzz: export THINKER_CPU_LIB = $(CURDIR)/build/libthinker_cpu.so
+# Every fuzz target for FUZZTIME, two at a time.
 fuzz: lib
-	@grep -ro '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's,/[^/]*:func , ,' | sort | xargs -P 2 -n 2 sh -c ' \
-	  out=$$($(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 1 $$0 2>&1) && state=ok || state=FAIL; \
-	  echo "$$0 $$1"; echo "$$out" | tail -n 40; test $$state = ok'
+	.ci/fuzz $(FUZZTIME)
 
 clean:
 	rm -rf bin build
