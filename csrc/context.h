@@ -15,6 +15,7 @@ typedef struct tk_context {
     const tk_kernels *kernels;
     tk_pool *pool;
     double alone;  // bytes moved by small calls since the pool's last one: see blocks.c
+    int read_manner, copy_manner;  // the quickest, plus 1, once probes know it
     uint64_t allocated, peak;
 } tk_context;
 

@@ -109,7 +109,8 @@ typedef struct tk_none_args {  // close, sync
     uint32_t reserved;
 } tk_none_args;
 
-// probe measures a ceiling of this machine with all threads of the context, for benchmarks to divide by.
+// probe measures a ceiling of this machine with all threads of the context, for benchmarks to divide by: of memory, in the manner that the
+// context's first probe of it, over a larger buffer than the caches hold, finds quickest.
 enum { TK_PROBE_FMA_F32 = 1, TK_PROBE_DOT_BF16 = 2, TK_PROBE_READ = 3, TK_PROBE_COPY = 4 };
 typedef struct tk_probe_args {
     uint32_t size;

@@ -2,8 +2,8 @@
 //
 // The arithmetic loops touch no memory and keep enough accumulators in registers to hide a product's latency. In an FMA the accumulator
 // is a factor, lest a compiler without FMA take a constant product out of the loop. Where the ISA has no bf16 dot product, its peak
-// is that of the two FMAs that stand for it, without widening the operands. read goes through four streams with prefetch, as
-// gemm.h reads panels. copy uses ordinary stores, as ops do whose results are read next: each line that it writes is fetched first,
+// is that of the two FMAs that stand for it, without widening the operands. Memory is read as one stream or four, with prefetch or left to
+// the processor's own. copy uses ordinary stores, as ops do whose results are read next: each line that it writes is fetched first,
 // which the bytes reported do not count.
 #include "vec.h"
 
@@ -37,48 +37,65 @@ PROBE_LOOP(probe_dot_bf16, 4, v_dot(acc[i], probe_lanes(v), probe_lanes(w)))
 PROBE_LOOP(probe_dot_bf16, 4, v_fma(v_fma(acc[i], v, w), v, w))
 #endif
 
-enum { PROBE_STREAMS = 4, PROBE_AHEAD = 4096 };
-
-static void TK_SIMD(probe_read)(const char *p, uint64_t bytes, float *sink)
+// read: `streams` at once, prefetched `ahead` bytes before their use, or not at all.
+TK_INLINE void probe_read(const int streams, const int ahead, const char *p, uint64_t bytes, float *sink)
 {
-    const uint64_t stream = bytes / (PROBE_STREAMS * 128) * 128;
-    vi acc[2 * PROBE_STREAMS];
-    for (int i = 0; i < 2 * PROBE_STREAMS; i++) acc[i] = v_lane1(0);
+    const uint64_t stream = bytes / ((uint64_t)streams * 128) * 128;
+    vi acc[2 * 4];
+    for (int i = 0; i < 2 * streams; i++) acc[i] = v_lane1(0);
     for (uint64_t o = 0; o < stream; o += 128) {
 #pragma GCC unroll 4
-        for (int s = 0; s < PROBE_STREAMS; s++) {
+        for (int s = 0; s < streams; s++) {
             const char *at = p + (uint64_t)s * stream + o;
-            __builtin_prefetch(at + PROBE_AHEAD, 0, 2);
-            __builtin_prefetch(at + PROBE_AHEAD + 64, 0, 2);
+            if (ahead) {
+                __builtin_prefetch(at + ahead, 0, 2);
+                __builtin_prefetch(at + ahead + 64, 0, 2);
+            }
 #pragma GCC unroll 8
             for (int v = 0; v < 32 / VL; v++) acc[2 * s + v % 2] ^= v_lanes((const uint32_t *)(at + 4 * VL * v));
         }
     }
-    for (int i = 1; i < 2 * PROBE_STREAMS; i++) acc[0] ^= acc[i];
+    for (int i = 1; i < 2 * streams; i++) acc[0] ^= acc[i];
     float lanes[VL], sum = 0;
     v_store(lanes, v_as_f32(acc[0]));
     for (int i = 0; i < VL; i++) sum += lanes[i];
-    for (uint64_t o = PROBE_STREAMS * stream; o < bytes; o++) sum += (float)p[o];
+    for (uint64_t o = (uint64_t)streams * stream; o < bytes; o++) sum += (float)p[o];
     *sink = sum;
 }
 
-static void TK_SIMD(probe_copy)(char *dst, const char *src, uint64_t bytes)
+// copy: prefetched so many bytes ahead, or not at all.
+TK_INLINE void probe_copy(const int ahead_src, const int ahead_dst, char *dst, const char *src, uint64_t bytes)
 {
     uint64_t o = 0;
     for (; o + 128 <= bytes; o += 128) {
-        __builtin_prefetch(src + o + PROBE_AHEAD, 0, 2);
-        __builtin_prefetch(src + o + PROBE_AHEAD + 64, 0, 2);
-        __builtin_prefetch(dst + o + PROBE_AHEAD, 1, 2);
-        __builtin_prefetch(dst + o + PROBE_AHEAD + 64, 1, 2);
+        if (ahead_src) {
+            __builtin_prefetch(src + o + ahead_src, 0, 2);
+            __builtin_prefetch(src + o + ahead_src + 64, 0, 2);
+        }
+        if (ahead_dst) {
+            __builtin_prefetch(dst + o + ahead_dst, 1, 2);
+            __builtin_prefetch(dst + o + ahead_dst + 64, 1, 2);
+        }
 #pragma GCC unroll 8
         for (int v = 0; v < 32 / VL; v++) v_store((float *)(dst + o + 4 * VL * v), v_load((const float *)(src + o + 4 * VL * v)));
     }
     for (; o < bytes; o++) dst[o] = src[o];
 }
 
+#define PROBE_READ(number, streams, ahead)                                                                                           \
+    static void TK_SIMD(probe_read_##number)(const char *p, uint64_t bytes, float *sink) { probe_read(streams, ahead, p, bytes, sink); }
+#define PROBE_COPY(number, src, dst)                                                                                                 \
+    static void TK_SIMD(probe_copy_##number)(char *to, const char *from, uint64_t bytes) { probe_copy(src, dst, to, from, bytes); }
+PROBE_READ(0, 1, 0)
+PROBE_READ(1, 4, 0)
+PROBE_READ(2, 4, 4096)
+PROBE_COPY(0, 0, 0)
+PROBE_COPY(1, 0, 1024)
+PROBE_COPY(2, 4096, 4096)
+
 static const tk_probe_kernels TK_SIMD(probe_kernels) = {
     .fma_f32 = TK_SIMD(probe_fma_f32),
     .dot_bf16 = TK_SIMD(probe_dot_bf16),
-    .read = TK_SIMD(probe_read),
-    .copy = TK_SIMD(probe_copy),
+    .read = {TK_SIMD(probe_read_0), TK_SIMD(probe_read_1), TK_SIMD(probe_read_2)},
+    .copy = {TK_SIMD(probe_copy_0), TK_SIMD(probe_copy_1), TK_SIMD(probe_copy_2)},
 };
