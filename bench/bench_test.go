@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,24 @@ func TestFloor(t *testing.T) {
 	}
 }
 
+// TestShare: a stretch is held against what was probed before and after it, and the median of the stretches counts.
+func TestShare(t *testing.T) {
+	c := find(t, filling)
+	slow, quick := Ceilings{RoofCopy: 10e9}, Ceilings{RoofCopy: 30e9}
+	if got, want := share(c, slow, quick, 0.02), 4*67108864/20e9/0.02; math.Abs(got/want-1) > 1e-12 {
+		t.Errorf("share %v, want %v", got, want)
+	}
+	for _, c := range []struct {
+		x    []float64
+		want float64
+	}{{[]float64{3}, 3}, {[]float64{4, 1}, 2.5}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		x := slices.Clone(c.x)
+		if got := median(x); got != c.want || !slices.Equal(x, c.x) {
+			t.Errorf("median of %v is %v, want %v", c.x, got, c.want)
+		}
+	}
+}
+
 // TestBenchmarks: every op with cases for benchmarks has a benchmark.
 func TestBenchmarks(t *testing.T) {
 	source, err := os.ReadFile("kernels_test.go")
@@ -124,7 +143,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%d results, %d reported, back-end %q", len(report.Results), len(progress), report.Info.Backend)
 	}
 	for i, r := range report.Results {
-		if r.Threads != 1+i%2 || r.Calls < 6 || !(r.Best > 0 && r.Best <= r.Mean*1.0001) || !(r.Share() > 0) || r.Floor <= 0 {
+		if r.Threads != 1+i%2 || r.Calls < 6 || !(r.Best > 0 && r.Best <= r.Mean*1.0001) || !(r.Share > 0) || r.Floor <= 0 {
 			t.Errorf("%v: %+v", r.Case, r)
 		}
 	}
@@ -231,7 +250,7 @@ func TestMarkdown(t *testing.T) {
 	result := func(name string, threads int, best float64) Result {
 		c := find(t, name)
 		roof, floor := Floor(c, at)
-		return Result{Case: c, Threads: threads, Calls: 1, Mean: best, Best: best, Roof: roof, Floor: floor, At: at}
+		return Result{Case: c, Threads: threads, Calls: 1, Mean: best, Best: best, Roof: roof, Floor: floor, At: at, Share: floor / best}
 	}
 	r := Report{Info: binding.Info{Device: "Some CPU", ISA: binding.ISAAVX2}, Results: []Result{
 		result(rows240, 1, 0.01), result(rows240, 2, 0.00805306368), result(oneRow, 1, 0.001), result(filling, 2, 2),

@@ -68,11 +68,11 @@ func op(b *testing.B, name string) {
 					b.SetBytes(int64(w.Read + w.Written))
 				}
 				for b.Loop() {
-					_, due, err := m.call()
+					over, err := m.call()
 					if err != nil {
 						b.Fatal(err)
 					}
-					if due {
+					if over {
 						b.StopTimer()
 						if err := m.probe(); err != nil {
 							b.Fatal(err)
@@ -80,8 +80,7 @@ func op(b *testing.B, name string) {
 						b.StartTimer()
 					}
 				}
-				m.rest()
-				if err := m.probe(); err != nil {
+				if err := m.rest(); err != nil {
 					b.Fatal(err)
 				}
 				r := m.result
@@ -90,7 +89,7 @@ func op(b *testing.B, name string) {
 				} else {
 					b.ReportMetric(w.FLOPs/r.Mean/1e9, "GFLOP/s")
 				}
-				b.ReportMetric(100*r.Share(), "%"+r.Roof.String())
+				b.ReportMetric(100*r.Share, "%"+r.Roof.String())
 			})
 		}
 	}

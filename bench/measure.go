@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/thinker-vl/thinker/binding"
@@ -14,19 +15,20 @@ type Bench struct {
 	o       Options
 	memory  *binding.Device // owns the arenas
 	in, out arena
+	probed  int               // of the arenas, where the last probe of memory ended
 	devices []*binding.Device // one a number of threads, as in o.Threads
 	rough   []Ceilings        // a first look at each device's
 }
 
 // Options say what is measured and how. The zero value: one thread and all CPUs, the back-end's choice of instruction set, arenas of
-// 768 MiB, fifty stretches of 20 ms for each case.
+// 768 MiB, fifty stretches of 10 ms for each case.
 type Options struct {
 	Threads   []int       // numbers of threads, each of which is measured
 	ISA       binding.ISA // of the cpu back-end
 	Library   string      // of another back-end
 	Arena     int         // bytes of each of the two arenas; more than the last-level cache holds, for figures that are published
 	Stretches int
-	Stretch   time.Duration          // of calls that are timed together; short ones find the moments when nobody disturbs
+	Stretch   time.Duration          // of calls that are timed together; the shorter, the more alike are a stretch and the probes around it
 	Match     func(optest.Case) bool // nil: every case marked Bench
 	Progress  func(Result)           // called after each result, if not nil
 }
@@ -40,7 +42,7 @@ func Open(o Options) (b *Bench, err error) {
 		o.Stretches = 50
 	}
 	if o.Stretch == 0 {
-		o.Stretch = 20 * time.Millisecond
+		o.Stretch = 10 * time.Millisecond
 	}
 	b = &Bench{o: o}
 	defer func() {
@@ -107,14 +109,20 @@ func (b *Bench) Close() error {
 // Info describes the back-end.
 func (b *Bench) Info() (binding.Info, error) { return b.memory.Info() }
 
-// probe measures a roof once, for about as long as window, rough being what is known of it: memory in whole passes over an arena.
+// probe measures a roof once, for about as long as window, rough being what is known of it: memory on the next part of an arena.
 func (b *Bench) probe(d *binding.Device, r Roof, rough float64, window time.Duration) (float64, error) {
-	passes := func(n int) int { return max(1, int(rough*window.Seconds()/float64(n))) }
-	switch r {
-	case RoofRead:
-		return d.Probe(binding.CeilingRead, b.in.buffer, passes(b.in.buffer.Len()))
-	case RoofCopy:
-		return d.Probe(binding.CeilingCopy, b.out.buffer, passes(b.out.buffer.Len()))
+	if r.Memory() {
+		buffer := b.in.buffer
+		if r == RoofCopy {
+			buffer = b.out.buffer
+		}
+		n := min(max(int(rough*window.Seconds()), leastProbed)/alignment*alignment, buffer.Len())
+		if b.probed+n > buffer.Len() {
+			b.probed = 0
+		}
+		part := buffer.Part(b.probed, n)
+		b.probed += n
+		return d.Probe(binding.Ceiling(r), part, max(1, int(rough*window.Seconds()/float64(n))))
 	}
 	const flopsARepeat = 24 * 16 * 4 // of the widest probe; a narrower one is a little shorter
 	return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*window.Seconds()/flopsARepeat)))
@@ -128,8 +136,9 @@ type Result struct {
 	Mean    float64 // seconds a call, of all
 	Best    float64 // seconds a call, of the best stretch
 	Roof    Roof
-	Floor   float64  // seconds a call
+	Floor   float64  // seconds a call, under the best probes
 	At      Ceilings // the best probes
+	Share   float64  // of the roof, 1 being all of it: the median of the stretches' shares, each under the probes before and after it
 }
 
 // FLOPS and Bandwidth are what the best stretch did in a second.
@@ -141,9 +150,6 @@ func (r Result) Bandwidth() float64 {
 	return (w.Read + w.Written) / r.Best
 }
 
-// Share is the best stretch's part of the roof, 1 being all of it.
-func (r Result) Share() float64 { return r.Floor / r.Best }
-
 // meter takes the time of one kernel on one device, in stretches with probes between.
 type meter struct {
 	b      *Bench
@@ -153,15 +159,16 @@ type meter struct {
 	begin  time.Time // of the stretch
 	calls  int       // in it
 	check  int       // calls between looks at the clock
-	since  int       // stretches since the last probe
+	each   float64   // seconds a call in the stretch that ended last, 0 where its share is known
+	last   Ceilings  // the last probes
+	shares []float64
 	window time.Duration
 }
 
-// mostWindow bounds what a probe takes.
-const mostWindow = 500 * time.Millisecond
-
-// probeEvery is how many stretches there are from probe to probe: a probe of memory takes as long as some of them.
-const probeEvery = 4
+const (
+	mostWindow  = 500 * time.Millisecond // bounds what a probe takes
+	leastProbed = 128 << 20              // bytes, lest a probe find in a cache what one before left there
+)
 
 // meter places c for device i and warms it up.
 func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
@@ -170,7 +177,7 @@ func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
 		return nil, err
 	}
 	m := &meter{b: b, d: b.devices[i], k: k}
-	m.result = Result{Case: c, Threads: b.o.Threads[i], At: b.rough[i]}
+	m.result, m.last = Result{Case: c, Threads: b.o.Threads[i], At: b.rough[i]}, b.rough[i]
 	m.result.Roof, m.result.Floor = Floor(c, b.rough[i])
 	begin := time.Now()
 	if err := k.call(m.d); err != nil {
@@ -184,51 +191,75 @@ func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
 	return m, nil
 }
 
-// probe measures the kernel's roof once more, for as long as a stretch takes, since a moment without disturbance is found the more easily the
-// shorter it is: for one of the memory's, each speed that accounts for a tenth of the floor or more.
+// probe measures the kernel's roof once more, for as long as a stretch takes: of the memory's, each speed that accounts for a tenth of the
+// floor or more. It ends what is to be known of the stretch before.
 func (m *meter) probe() error {
 	r := &m.result
-	roofs := []Roof{r.Roof}
-	if r.Roof.Memory() {
-		roofs = nil
-		copied, read := traffic(r.Case.Work())
-		for roof, bytes := range map[Roof]float64{RoofCopy: copied, RoofRead: read} {
-			if bytes/r.At[roof] >= 0.1*r.Floor {
-				roofs = append(roofs, roof)
-			}
-		}
-	}
-	for _, roof := range roofs {
+	before := m.last
+	for _, roof := range m.roofs() {
 		rate, err := m.b.probe(m.d, roof, r.At[roof], m.window)
 		if err != nil {
 			return err
 		}
-		r.At[roof] = max(r.At[roof], rate)
+		m.last[roof], r.At[roof] = rate, max(r.At[roof], rate)
 	}
 	r.Roof, r.Floor = Floor(r.Case, r.At)
-	m.since = 0
+	if m.each > 0 {
+		m.shares = append(m.shares, share(r.Case, before, m.last, m.each))
+		m.each = 0
+		r.Share = median(m.shares)
+	}
 	return nil
 }
 
-// call makes one call and reports whether it ended a stretch, and whether a probe is due.
-func (m *meter) call() (over, due bool, err error) {
+// share is the part of the roof of calls that took each seconds, between two probes.
+func share(c optest.Case, before, after Ceilings, each float64) float64 {
+	for i, x := range before {
+		after[i] = (after[i] + x) / 2
+	}
+	_, floor := Floor(c, after)
+	return floor / each
+}
+
+// roofs are those that matter to the kernel's floor.
+func (m *meter) roofs() []Roof {
+	r := &m.result
+	if !r.Roof.Memory() {
+		return []Roof{r.Roof}
+	}
+	var roofs []Roof
+	copied, read := traffic(r.Case.Work())
+	for roof, bytes := range map[Roof]float64{RoofCopy: copied, RoofRead: read} {
+		if bytes/r.At[roof] >= 0.1*r.Floor {
+			roofs = append(roofs, roof)
+		}
+	}
+	return roofs
+}
+
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return (x[len(x)/2] + x[(len(x)-1)/2]) / 2
+}
+
+// call makes one call and reports whether it ended a stretch, after which a probe is due.
+func (m *meter) call() (over bool, err error) {
 	if m.calls == 0 {
 		m.begin = time.Now()
 	}
 	if err := m.k.call(m.d); err != nil {
-		return false, false, err
+		return false, err
 	}
 	m.calls++
 	if m.calls%m.check != 0 {
-		return false, false, nil
+		return false, nil
 	}
 	elapsed := time.Since(m.begin)
 	if elapsed < m.b.o.Stretch {
-		return false, false, nil
+		return false, nil
 	}
 	m.end(elapsed)
-	m.since++
-	return true, m.since >= probeEvery, nil
+	return true, nil
 }
 
 // end closes a stretch.
@@ -243,8 +274,15 @@ func (m *meter) end(elapsed time.Duration) {
 	}
 	r.Mean = (r.Mean*float64(r.Calls) + elapsed.Seconds()) / float64(r.Calls+m.calls)
 	r.Calls += m.calls
-	m.calls = 0
+	m.calls, m.each = 0, each
 }
 
-// rest closes a stretch that the caller cut short.
-func (m *meter) rest() { m.end(time.Since(m.begin)) }
+// rest ends a stretch that the caller cut short, whose share counts where there is no other.
+func (m *meter) rest() error {
+	m.end(time.Since(m.begin))
+	if len(m.shares) > 0 {
+		m.each = 0
+		return nil
+	}
+	return m.probe()
+}

@@ -54,17 +54,14 @@ func (b *Bench) measure(ctx context.Context, c optest.Case, i int) (r Result, er
 	}
 	defer func() { err = errors.Join(err, m.k.close()) }()
 	for n := 0; n < b.o.Stretches; {
-		over, due, err := m.call()
-		if err == nil && due {
+		over, err := m.call()
+		if err == nil && over {
+			n++
 			err = m.probe()
 		}
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return r, err
 		}
-		if over {
-			n++
-		}
 	}
-	err = m.probe()
-	return m.result, err
+	return m.result, nil
 }

@@ -65,7 +65,7 @@ func (r *Report) Markdown(w io.Writer) error {
 			if x.Roof.Memory() {
 				rate = x.Bandwidth()
 			}
-			fmt.Fprintf(&b, " %s | %s | %.0f %% %s |", duration(x.Best), speed(rate, x.Roof), 100*x.Share(), x.Roof)
+			fmt.Fprintf(&b, " %s | %s | %.0f %% %s |", duration(x.Best), speed(rate, x.Roof), 100*x.Share, x.Roof)
 		}
 		b.WriteByte('\n')
 	}
