@@ -47,21 +47,26 @@ func sameSample(a, b *Sample) bool {
 // TestOnePolicy is the first law: sampler and scorer agree bit for bit, and nothing but prompt, weights and random numbers shows in a
 // sample: not the batch, the chunks in which prompts and completions are fed, nor the number of threads.
 func TestOnePolicy(t *testing.T) {
-	const n, maxTokens = 5, 20
-	for _, name := range goldenModels {
+	n := 5
+	options := []Options{
+		{MaxBatch: 17, PrefillChunk: 512, Threads: 1},
+		{MaxBatch: 3, PrefillChunk: 7, Threads: 2},
+		{MaxBatch: 64, PrefillChunk: 100, Threads: 3},
+		{MaxBatch: 1, PrefillChunk: 512, Threads: 2},
+		{MaxBatch: 17, PrefillChunk: 64, Threads: 2},
+	}
+	if testing.Short() {
+		n, options = 2, options[:3]
+	}
+	for _, name := range someModels() {
 		for _, dtype := range []DType{F32, BF16} {
 			t.Run(name+"/"+dtype.String(), func(t *testing.T) {
-				sampling := Sampling{N: n, Temperature: 0.9, MaxTokens: maxTokens, Seed: 7, IgnoreEOS: true}
+				t.Parallel()
+				sampling := Sampling{N: n, Temperature: 0.9, MaxTokens: 20, Seed: 7, IgnoreEOS: true}
 				scoring := Scoring{Temperature: 0.9}
 				cases := goldenCases(t, name)
 				var reference map[[2]int]*Sample
-				for _, o := range []Options{
-					{MaxBatch: 17, PrefillChunk: 512, Threads: 1},
-					{MaxBatch: 1, PrefillChunk: 512, Threads: 2},
-					{MaxBatch: 3, PrefillChunk: 7, Threads: 2},
-					{MaxBatch: 17, PrefillChunk: 64, Threads: 2},
-					{MaxBatch: 64, PrefillChunk: 100, Threads: 3},
-				} {
+				for _, o := range options {
 					o.DType = dtype
 					e := openGolden(t, name, o)
 					var prompts []*Prompt
@@ -177,8 +182,11 @@ func TestSamplingGolden(t *testing.T) {
 		MinP        float64            `json:"min_p"`
 		Probs       map[string]float64 `json:"probs"`
 	}
-	const n = 20000
-	for _, name := range goldenModels {
+	n := 20000
+	if testing.Short() {
+		n = 2000
+	}
+	for _, name := range someModels() {
 		e := openGolden(t, name, Options{DType: F32})
 		cases := goldenCases(t, name)
 		for i, l := range readLines[line](t, "golden", name+"-cases", "sampling.jsonl") {
@@ -199,7 +207,7 @@ func TestSamplingGolden(t *testing.T) {
 				bins++
 			}
 			for id, p := range l.Probs {
-				if want := p * n; want >= 5 {
+				if want := p * float64(n); want >= 5 {
 					add(want, counts[id])
 				} else {
 					pooledWant += want

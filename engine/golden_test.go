@@ -94,6 +94,14 @@ func (c *goldenCase) scoreAll(t testing.TB, e *Engine, s Scoring) []*Score {
 
 var goldenModels = []string{"tiny", "wide"}
 
+// someModels are the golden checkpoints; with -short, the small one.
+func someModels() []string {
+	if testing.Short() {
+		return goldenModels[:1]
+	}
+	return goldenModels
+}
+
 // relativeError is |got - want| / |want| in the Euclidean norm.
 func relativeError(got, want []float32) float64 {
 	if len(got) != len(want) {
@@ -154,7 +162,7 @@ func floats(m *model, b *binding.Buffer, n int) []float32 {
 // TestStatesGolden holds the vision features, every layer's hidden states and the logits against the reference implementation's.
 func TestStatesGolden(t *testing.T) {
 	const bound = 2e-5
-	for _, name := range goldenModels {
+	for _, name := range someModels() {
 		for _, isa := range isas(t) {
 			e := openGolden(t, name, Options{DType: F32, ISA: isa})
 			for _, c := range goldenCases(t, name) {
@@ -256,7 +264,7 @@ func isas(t testing.TB) []binding.ISA {
 
 func TestScoreGolden(t *testing.T) {
 	const bound = 1e-4
-	for _, name := range goldenModels {
+	for _, name := range someModels() {
 		e := openGolden(t, name, Options{DType: F32})
 		for _, c := range goldenCases(t, name) {
 			plain := c.scoreAll(t, e, Scoring{Ban: BanNone})

@@ -96,19 +96,25 @@ func readLines[T any](t testing.TB, path string) (all []T) {
 // its groups are the first in the data's order that teach, with the samples of their place in that order; the rest is dropped, and the
 // cursor is past them.
 func TestDynamicSampling(t *testing.T) {
+	t.Parallel()
 	const rollouts = 5
-	var want map[string]string
-	var slow atomic.Uint64
-	for i, o := range []struct {
+	type how struct {
 		engine.Options
 		ahead, workers int
 		delay          time.Duration
-	}{
+	}
+	all := []how{
 		{engine.Options{Threads: 1}, 0, 1, 0},
-		{engine.Options{Threads: 2, MaxBatch: 3}, 0, 4, 3 * time.Millisecond},
 		{engine.Options{Threads: 2, MaxBatch: 64}, 5, 8, 5 * time.Millisecond},
+		{engine.Options{Threads: 2, MaxBatch: 3}, 0, 4, 3 * time.Millisecond},
 		{engine.Options{Threads: 1, MaxBatch: 5, PrefillChunk: 32}, 2, 2, time.Millisecond},
-	} {
+	}
+	if testing.Short() {
+		all = all[:2]
+	}
+	var want map[string]string
+	var slow atomic.Uint64
+	for i, o := range all {
 		l := openLab(t, "tiny", o.Options, engine.TrainOptions{})
 		dir := t.TempDir()
 		r := l.full(dir, rollouts)
@@ -298,7 +304,11 @@ func (c *counted) settle() int64 {
 // TestPromptsReleased: no prompt outlives its rollout.
 func TestPromptsReleased(t *testing.T) {
 	l := newLab(t, "tiny", engine.BF16, 2, engine.TrainOptions{})
-	r := l.full(t.TempDir(), 6)
+	rollouts := 6
+	if testing.Short() {
+		rollouts = 2
+	}
+	r := l.full(t.TempDir(), rollouts)
 	data := &counted{goldenPrompts: l.data}
 	r.Prompts, r.Held = data, nil
 	r.Config.Early, r.Config.Beta, r.Config.KLTarget, r.Config.KLHorizon = grpo.EarlyStop{}, 0, 0, 0

@@ -74,6 +74,9 @@ func made(r *rand.Rand, prompts, k int, spread float64) *Evaluated {
 // TestCoverage: of many evaluations, about as many intervals as they claim hold the truth, whether a prompt's samples are independent or
 // alike.
 func TestCoverage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics of one goroutine's numbers")
+	}
 	const times = 1000
 	for _, c := range []struct {
 		prompts, k int

@@ -24,6 +24,7 @@ type warning struct {
 
 // TestWarnings: each is given once, at its time, also in a run of several pieces.
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := newLab(t, "tiny", engine.BF16, 2, engine.TrainOptions{})
 	for range 12 {
@@ -115,7 +116,12 @@ func TestWarnings(t *testing.T) {
 // TestEarlyStopRun: a run ends when its metric says so, is saved and finished, and trains no more when it is run again; one that was
 // stopped on the way ends in the same bytes.
 func TestEarlyStopRun(t *testing.T) {
-	for _, metric := range []string{"reward", "eval_accuracy"} {
+	t.Parallel()
+	metrics := []string{"eval_accuracy", "reward"}
+	if testing.Short() {
+		metrics = metrics[:1]
+	}
+	for _, metric := range metrics {
 		t.Run(metric, func(t *testing.T) {
 			var want []byte
 			for _, pieces := range []bool{false, true} {
@@ -309,6 +315,7 @@ func TestDryRun(t *testing.T) {
 
 // TestEvaluateRun: what a run's evaluations leave: metrics by kind, lines and a summary; and the same from Evaluate, whatever the batch.
 func TestEvaluateRun(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "tiny", engine.BF16, 2, engine.TrainOptions{})
 	dir := t.TempDir()
 	r := l.run(dir, 2)

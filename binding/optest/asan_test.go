@@ -4,7 +4,6 @@ package optest
 
 // Under the sanitizers every case runs, for the sake of its sizes, but the references, which take all of the time then, do not.
 const (
-	thin           = 1
 	thinProperties = 6
 	checked        = false
 )

@@ -164,7 +164,10 @@ func FuzzOps(f *testing.F) {
 func TestGarbage(t *testing.T) {
 	g := newGarbler(t)
 	r := rand.New(rand.NewPCG(3, 4))
-	const calls = 20000 / thin
+	calls := 20000
+	if testing.Short() {
+		calls = 3000
+	}
 	for range calls {
 		g.call(t, garbageSeed(r))
 	}

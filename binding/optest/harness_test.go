@@ -34,6 +34,9 @@ func TestCheck(t *testing.T) {
 	if !checked {
 		t.Skip("there are no references in this build")
 	}
+	if testing.Short() {
+		t.Skip("one goroutine's work")
+	}
 	for _, c := range tested() {
 		if c.Op == "sample" || c.Work().FLOPs > 2e6 {
 			continue // the naive loop draws nothing; the large cases are as the small ones

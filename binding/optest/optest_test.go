@@ -8,11 +8,14 @@ import (
 	"github.com/thinker-vl/thinker/binding"
 )
 
-// isas are the instruction sets of this machine.
+// isas are the instruction sets of this machine; with -short, the one that is used.
 func isas(t testing.TB) []binding.ISA {
 	info, err := open(t, binding.ISAAuto, 1).Info()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if testing.Short() {
+		return []binding.ISA{info.BestISA}
 	}
 	var all []binding.ISA
 	for i := binding.ISAScalar; i <= info.BestISA; i++ {
@@ -50,24 +53,29 @@ func byOp(cases []Case) (ops [][]Case) {
 	return ops
 }
 
-// tested are the cases that are not for benchmarks only.
+// tested are the cases that are not for benchmarks only; with -short, half of the small ones: the race detector makes the references
+// several times slower, and what it looks for does not depend on sizes.
 func tested() (cs []Case) {
 	for _, c := range Cases() {
-		if !c.Bench && c.Seed%thin == 0 {
+		if !c.Bench && !(testing.Short() && (c.Work().FLOPs > 1e5 || c.Seed%2 != 0)) {
 			cs = append(cs, c)
 		}
 	}
 	return cs
 }
 
-// TestCases runs every case on every instruction set: one thread against the reference, two and three against one.
+// TestCases runs every case on every instruction set: one thread against the reference, two and three against one; with -short, two.
 func TestCases(t *testing.T) {
 	for _, cases := range byOp(tested()) {
 		t.Run(cases[0].Op, func(t *testing.T) {
 			t.Parallel()
+			most := 3
+			if testing.Short() {
+				most = 2
+			}
 			devices := map[binding.ISA][]*binding.Device{}
 			for _, isa := range isas(t) {
-				for threads := 1; threads <= 3; threads++ {
+				for threads := 1; threads <= most; threads++ {
 					devices[isa] = append(devices[isa], open(t, isa, threads))
 				}
 			}
@@ -106,10 +114,14 @@ func runCase(p *Problem, devices []*binding.Device) error {
 	return nil
 }
 
-// TestProperties checks what must hold to the bit, on every instruction set.
+// TestProperties checks what must hold to the bit, on every instruction set; with -short, one in 24.
 func TestProperties(t *testing.T) {
+	thin := thinProperties
+	if testing.Short() {
+		thin = 24
+	}
 	for i, p := range Properties() {
-		if i%thinProperties != 0 {
+		if i%thin != 0 {
 			continue
 		}
 		t.Run(p.Name, func(t *testing.T) {

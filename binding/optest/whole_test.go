@@ -1,10 +1,9 @@
-//go:build !race && !asan
+//go:build !asan
 
 package optest
 
 // Everything runs, and is held against the references.
 const (
-	thin           = 1
 	thinProperties = 1
 	checked        = true
 )

@@ -122,7 +122,11 @@ func checkTrained(t *testing.T, corpus []string, o TrainOptions) {
 }
 
 func TestTrainEqualsNaive(t *testing.T) {
-	for seed := range uint64(200) {
+	seeds := uint64(200)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		checkTrained(t, append(randomTexts(rng), "x"), TrainOptions{VocabSize: 256 + rng.IntN(80), MinCount: 2 + rng.IntN(3), Fewer: true})
 	}
@@ -130,7 +134,11 @@ func TestTrainEqualsNaive(t *testing.T) {
 
 // The words end as the encoder cuts them, so that what was counted is what is used.
 func TestTrainedWordsAreEncoded(t *testing.T) {
-	for seed := range uint64(50) {
+	seeds := uint64(50)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		corpus := append(randomTexts(rand.New(rand.NewPCG(seed, 1))), strings.Repeat("ab", 40), "aaaaaaaaaaa aaaaaaa")
 		b := newByteBuilder()
 		words := countWords(b, slices.Values(corpus))

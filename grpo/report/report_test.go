@@ -358,8 +358,12 @@ func TestPartial(t *testing.T) {
 			put(t, dir, "metrics.jsonl", b.String())
 		}, []string{"Thinker · SFT", "Held-out loss", "0.21</span>", "<b>0.0525</b>", `aria-label="Chart of loss: in training from`, `class="change good">−0.158`}, []string{"completions.jsonl"}},
 	}
+	if testing.Short() {
+		tests = tests[:3]
+	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			dir := fake{60, 16, 2}.write(t)
 			test.change(t, dir)
 			page := write(t, dir, Options{})
@@ -380,6 +384,9 @@ func TestPartial(t *testing.T) {
 
 // TestHostile puts markup, odd numbers and large texts wherever a run's folder has room for them.
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine's work on megabytes")
+	}
 	dir := filepath.Join(t.TempDir(), `"><script>alert(1)</script>`)
 	attack := "</script></style></textarea>--><script>alert(1)</script><img src=x onerror=alert(1)>\" onclick=\"x' {{.}} \x00\x1b[31m\u202eabc ]]> &lt; `${x}` javascript:alert(1)"
 	long := attack + strings.Repeat("<b>\"&'", 1<<16)
@@ -452,6 +459,9 @@ func TestHostile(t *testing.T) {
 
 // TestLarge has what makes pages large, and files that cannot be read whole.
 func TestLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine's work on megabytes")
+	}
 	dir := fake{60, 64, 1}.write(t)
 	// Photographs: noise that compresses badly.
 	rng := rand.New(rand.NewPCG(3, 4))

@@ -336,12 +336,16 @@ func crashes(s *scenario, p power, seeds int) (all, bad int, first error) {
 }
 
 func TestCrash(t *testing.T) {
+	draws := 300
+	if testing.Short() {
+		draws = 20
+	}
 	for name, play := range scenarios() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &scenario{memFS: newMemFS()}
 			play(s)
-			for p, seeds := range map[power]int{kill: 1, none: 1, ext4: 300, posix: 300} {
+			for p, seeds := range map[power]int{kill: 1, none: 1, ext4: draws, posix: draws} {
 				all, bad, err := crashes(s, p, seeds)
 				if bad > 0 {
 					t.Errorf("%v: %d of %d crashes are bad: %v", p, bad, all, err)

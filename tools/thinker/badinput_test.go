@@ -46,6 +46,7 @@ func hugePNG() []byte {
 // TestBadLines gives commands lines that they must refuse: naming file and line and the value, leaving the old output alone, with
 // exit status 1, and quickly.
 func TestBadLines(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	picture := testdata(t, "golden", "pictures", "a8x8.png") // 16 tokens
 	whole := readFile(t, picture)
@@ -123,7 +124,10 @@ func TestBadLines(t *testing.T) {
 		"generate": `{` + user(`"Hi"`) + `}`,
 	}
 	for _, tt := range tests {
-		for _, command := range strings.Fields(tt.commands) {
+		for i, command := range strings.Fields(tt.commands) {
+			if i > 0 && testing.Short() {
+				break
+			}
 			t.Run(tt.name+"/"+command, func(t *testing.T) {
 				line := tt.line
 				if command == "score" && tt.commands != "score" && strings.HasSuffix(line, "}") {
@@ -179,6 +183,7 @@ func must[T any](v T, err error) T {
 
 // TestBadModels spoils a checkpoint in the ways that checkpoints are.
 func TestBadModels(t *testing.T) {
+	t.Parallel()
 	edit := func(t *testing.T, path, from, to string) {
 		t.Helper()
 		text := readFile(t, path)
@@ -478,6 +483,7 @@ func (b blocked) Read([]byte) (int, error) {
 
 // TestCheckedFirst puts a line that only the engine can refuse behind prompts that take long: it is refused before they are begun.
 func TestCheckedFirst(t *testing.T) {
+	t.Parallel()
 	model := testdata(t, "golden", "tiny")
 	prompt := `"messages": [{"role": "user", "content": "Hi"}]`
 	for _, tt := range []struct{ name, line, want string }{

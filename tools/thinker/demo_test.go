@@ -105,6 +105,7 @@ func sameDemo(t *testing.T, got, want map[string]string) {
 
 // TestDemo has a small demo that nothing disturbs, and holds against it those that are interrupted and killed in every stage.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	whole := filepath.Join(base, "whole")
 	o := thinker(t, "", "demo", "--quick", "--seed", "3", "--out", whole)
@@ -159,6 +160,7 @@ func TestDemo(t *testing.T) {
 
 	// The first signal ends it with the command that goes on, stage by stage.
 	t.Run("interrupts", func(t *testing.T) {
+		t.Parallel()
 		dir := filepath.Join(base, "interrupted often")
 		args := []string{"demo", "--quick", "--seed", "3", "--verbose", "--out", dir}
 		for _, stop := range []struct {
@@ -179,7 +181,7 @@ func TestDemo(t *testing.T) {
 		sameDemo(t, demoFiles(t, dir), files)
 	})
 
-	if raceDetector || testing.Short() {
+	if testing.Short() {
 		return // the rest is about files alone
 	}
 
@@ -217,6 +219,7 @@ func TestDemo(t *testing.T) {
 
 	// What a kill can leave between two files: the first files of a tokenizer and of a model, scenes on their way.
 	t.Run("parts", func(t *testing.T) {
+		t.Parallel()
 		dir := filepath.Join(base, "parts")
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			t.Fatal(err)

@@ -24,17 +24,23 @@ func prompts(t testing.TB, model string) (text string, all []map[string]any) {
 
 // TestScoreOfGenerate feeds the samples of generate to score, which must print the same digits.
 func TestScoreOfGenerate(t *testing.T) {
+	t.Parallel()
 	logprobs := regexp.MustCompile(`"logprobs": (\[[^]]*\])`)
-	for _, tt := range []struct {
+	type variant struct {
 		name, model, dtype string
 		policy, generate   []string
-	}{
+	}
+	variants := []variant{
 		{"f32", "tiny", "f32", nil, nil},
-		{"bf16", "wide", "bf16", nil, []string{"--prefill-chunk", "70", "--batch", "3"}},
 		{"temperature and ban", "tiny", "bf16", []string{"--temperature", "0.7", "--ban", "none"}, nil},
+		{"bf16", "wide", "bf16", nil, []string{"--prefill-chunk", "70", "--batch", "3"}},
 		{"filters do not count", "tiny", "f32", []string{"--temperature", "1.3"}, []string{"--top-k", "20", "--top-p", "0.9", "--min-p", "0.05"}},
 		{"greedy", "tiny", "f32", []string{"--temperature", "0"}, []string{"--threads", "1"}},
-	} {
+	}
+	if testing.Short() {
+		variants = variants[:2]
+	}
+	for _, tt := range variants {
 		t.Run(tt.name, func(t *testing.T) {
 			in, all := prompts(t, tt.model)
 			common := append([]string{"--model", testdata(t, "golden", tt.model), "--dtype", tt.dtype}, append(small, tt.policy...)...)
@@ -63,6 +69,7 @@ func TestScoreOfGenerate(t *testing.T) {
 
 // TestGenerateLines checks the contract of the output: keys, their order, the order of lines, the ends of samples.
 func TestGenerateLines(t *testing.T) {
+	t.Parallel()
 	in, all := prompts(t, "tiny")
 	args := append([]string{"generate", "--model", testdata(t, "golden", "tiny"), "--n", "5", "--max-tokens", "150", "--seed", "3"}, small...)
 	stdout := mustRun(t, in, args...)
@@ -96,11 +103,18 @@ func TestGenerateLines(t *testing.T) {
 
 // TestGenerateInvariance runs the same prompts in other batches, chunks and threads, which change no byte.
 func TestGenerateInvariance(t *testing.T) {
+	t.Parallel()
 	in, _ := prompts(t, "tiny")
 	path := writeFile(t, filepath.Join(t.TempDir(), "in.jsonl"), in)
 	args := append([]string{"generate", "--model", testdata(t, "golden", "tiny"), "--n", "4", "--max-tokens", "12", "--seed", "18446744073709551615"}, small...)
 	want := mustRun(t, in, args...)
-	for _, flags := range [][]string{{"--batch", "1"}, {"--batch", "17", "--prefill-chunk", "33"}, {"--threads", "1"}, {"--threads", "2", "--batch", "3"}, {"--in", path}} {
+	variants := [][]string{
+		{"--batch", "17", "--prefill-chunk", "33"}, {"--threads", "1"}, {"--threads", "2", "--batch", "3"}, {"--batch", "1"}, {"--in", path},
+	}
+	if testing.Short() {
+		variants = variants[:2]
+	}
+	for _, flags := range variants {
 		if got := mustRun(t, in, append(slices.Clone(args), flags...)...); got != want {
 			t.Errorf("%v changes the samples", flags)
 		}
@@ -111,6 +125,7 @@ func TestGenerateInvariance(t *testing.T) {
 }
 
 func TestGenerateMany(t *testing.T) {
+	t.Parallel()
 	in := `{"messages": [{"role": "user", "content": "Hi"}]}`
 	n := 3000
 	if testing.Short() {
@@ -145,6 +160,7 @@ func TestGenerateMany(t *testing.T) {
 }
 
 func TestScoreText(t *testing.T) {
+	t.Parallel()
 	model := testdata(t, "golden", "tiny")
 	const text = "A dog. <answer> 42 </answer><|im_end|>"
 	var want struct{ IDs []int32 }

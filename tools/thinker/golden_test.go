@@ -15,6 +15,7 @@ import (
 )
 
 func TestTokenizeGolden(t *testing.T) {
+	t.Parallel()
 	type line struct {
 		Messages            json.RawMessage `json:"messages,omitempty"`
 		AddGenerationPrompt bool            `json:"add_generation_prompt"`
@@ -77,6 +78,7 @@ func TestTokenizeGolden(t *testing.T) {
 }
 
 func TestPreprocessGolden(t *testing.T) {
+	t.Parallel()
 	type budget struct {
 		MinPixels   int      `json:"min_pixels"`
 		MaxPixels   int      `json:"max_pixels"`
@@ -92,7 +94,7 @@ func TestPreprocessGolden(t *testing.T) {
 
 	// All pictures of a budget go into one file.
 	for i, b := range pictures[0].Budgets {
-		if i > 0 && raceDetector {
+		if i > 0 && testing.Short() {
 			break
 		}
 		args := []string{"preprocess", "--model", model, "--min-pixels", fmt.Sprint(b.MinPixels), "--max-pixels", fmt.Sprint(b.MaxPixels), "--out", out}
@@ -152,8 +154,9 @@ func maxDifference(got []float32, want []float64) float64 {
 }
 
 func TestScoreGolden(t *testing.T) {
+	t.Parallel()
 	const bound = 1e-4
-	for _, name := range []string{"tiny", "wide"} {
+	for _, name := range someModels() {
 		cases := goldenCases(t, name)
 		var messages, ids strings.Builder
 		for _, c := range cases {
@@ -203,7 +206,8 @@ func TestScoreGolden(t *testing.T) {
 }
 
 func TestGreedyGolden(t *testing.T) {
-	for _, name := range []string{"tiny", "wide"} {
+	t.Parallel()
+	for _, name := range someModels() {
 		t.Run(name, func(t *testing.T) {
 			cases := goldenCases(t, name)
 			var in strings.Builder

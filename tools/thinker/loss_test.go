@@ -17,6 +17,7 @@ type lossLine struct {
 
 // TestLossGolden: the command's numbers are the reference's, from a file and from standard input.
 func TestLossGolden(t *testing.T) {
+	t.Parallel()
 	path := testdata(t, "golden", "losses", "losses.jsonl")
 	text := readFile(t, path)
 	golden := lines[struct{ Expect lossLine }](t, text)
@@ -77,6 +78,7 @@ func TestLossLines(t *testing.T) {
 
 // TestLossBadLines: an error names file, line and value; the old output stays; nothing else is left.
 func TestLossBadLines(t *testing.T) {
+	t.Parallel()
 	const good = `{"settings": {"loss_type": "grpo"}, "sequences": [{"logprobs": [-1, -2], "reward": 1, "group": "a"}, {"logprobs": [-1], "reward": 0, "group": "a"}]}`
 	line := func(settings, sequence string) string {
 		return `{"settings": ` + settings + `, "sequences": [{"logprobs": [-1], "reward": 0, "group": "a"}, ` + sequence + `]}`

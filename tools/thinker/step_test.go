@@ -144,6 +144,7 @@ func TestStepGolden(t *testing.T) {
 
 // TestStepSame: threads, micro-batches, recomputation and the order of lines change no byte of checkpoint, gradients and metrics.
 func TestStepSame(t *testing.T) {
+	t.Parallel()
 	model, dir := testdata(t, "golden", "tiny"), testdata(t, "golden", "tiny-cases", "step-grpo")
 	batch := goldenBatch(t, "tiny-cases", "step-grpo")
 	all := strings.SplitAfter(strings.TrimSpace(readFile(t, batch))+"\n", "\n")
@@ -177,6 +178,7 @@ func TestStepSame(t *testing.T) {
 
 // TestStepRefuses gives step what it must refuse: with the reason, and without touching what is there.
 func TestStepRefuses(t *testing.T) {
+	t.Parallel()
 	model := testdata(t, "golden", "tiny")
 	dir := t.TempDir()
 	grads := writeFile(t, filepath.Join(dir, "grads"), "old")

@@ -136,6 +136,14 @@ func goldenCases(t testing.TB, model string) []goldenCase {
 	return lines[goldenCase](t, strings.ReplaceAll(text, `"pictures/`, `"`+filepath.ToSlash(testdata(t, "golden", "pictures"))+`/`))
 }
 
+// someModels are the golden checkpoints; with -short, the small one.
+func someModels() []string {
+	if testing.Short() {
+		return []string{"tiny"}
+	}
+	return []string{"tiny", "wide"}
+}
+
 // sampleLine and scoreLine are lines of the outputs.
 type sampleLine struct {
 	Index    int       `json:"index"`

@@ -64,6 +64,7 @@ func (w *trap) Write(p []byte) (int, error) {
 
 // TestTrain has a run, and one that is told to end in its second rollout and goes on: the same bytes.
 func TestTrain(t *testing.T) {
+	t.Parallel()
 	data := scenesOf(t, 12, 1)
 	base := t.TempDir()
 	whole, parts := filepath.Join(base, "whole"), filepath.Join(base, "parts and more")
@@ -148,6 +149,7 @@ func TestTrain(t *testing.T) {
 }
 
 func TestSFT(t *testing.T) {
+	t.Parallel()
 	data := scenesOf(t, 16, 2)
 	out := filepath.Join(t.TempDir(), "sft")
 	args := []string{"sft", "--preset", "demo", "--model", testdata(t, "golden", "tiny"), "--data", data, "--set", "model.cache=16MiB", "--set", "batch.sequences=4",
@@ -179,6 +181,7 @@ func TestSFT(t *testing.T) {
 
 // TestRunFolders refuses folders that hold a run, and what goes on with none.
 func TestRunFolders(t *testing.T) {
+	t.Parallel()
 	data := scenesOf(t, 4, 3)
 	base := t.TempDir()
 	out := filepath.Join(base, "run")
@@ -342,6 +345,7 @@ func TestBadRuns(t *testing.T) {
 
 // TestSkippedRuns leaves bad records out, and says so.
 func TestSkippedRuns(t *testing.T) {
+	t.Parallel()
 	data := scenesOf(t, 6, 5)
 	text := readFile(t, data)
 	writeFile(t, data, "{\n"+text+`{"question": "?", "image": "none.png", "gt": 1, "verifier_type": "digit"}`+"\n"+`{"question": "Why?", "gt": "so", "verifier_type": "open_ended"}`+"\n")
@@ -363,6 +367,7 @@ func TestSkippedRuns(t *testing.T) {
 
 // TestRewardTrouble has rewards that hang and panic while a run is under way: their samples are masked, and the run goes on.
 func TestRewardTrouble(t *testing.T) {
+	t.Parallel()
 	data := scenesOf(t, 6, 6)
 	for _, what := range []string{"hangs", "crashes"} {
 		out := filepath.Join(t.TempDir(), "run")

@@ -81,8 +81,12 @@ func TestSymmetric(t *testing.T) {
 	for _, c := range pairs() {
 		check(c.gold, c.answer)
 	}
+	rounds := 20
+	if testing.Short() {
+		rounds = 2
+	}
 	for _, f := range families() {
-		for range 20 {
+		for range rounds {
 			same, other := f.make(r)
 			all := append(same, other...)
 			for range 6 {
@@ -91,8 +95,11 @@ func TestSymmetric(t *testing.T) {
 		}
 	}
 	// Whatever belongs to different questions.
-	all := golds(t)
-	for range 4000 {
+	all, n := golds(t), 4000
+	if testing.Short() {
+		n = 200
+	}
+	for range n {
 		check(all[r.IntN(len(all))], all[r.IntN(len(all))])
 	}
 }

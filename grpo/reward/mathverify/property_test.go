@@ -429,6 +429,9 @@ func TestProperty(t *testing.T) {
 		}
 	}
 	rounds := 25
+	if testing.Short() {
+		rounds = 3
+	}
 	if n, err := strconv.Atoi(os.Getenv("MATHVERIFY_ROUNDS")); err == nil {
 		rounds = n
 	}
