@@ -112,6 +112,24 @@ func TestShare(t *testing.T) {
 	}
 }
 
+// TestRoofs: an op whose arithmetic and bytes ask for about as long is measured against both.
+func TestRoofs(t *testing.T) {
+	c := find(t, adding) // copies 2 x 4 bytes and reads 4 for 1 FLOP
+	for name, test := range map[string]struct {
+		fma  float64
+		want []Roof
+	}{
+		"memory": {1e15, []Roof{RoofRead, RoofCopy}}, "both": {c.Work().FLOPs / 3e-4, []Roof{RoofFMA, RoofRead, RoofCopy}}, "arithmetic": {1e6, []Roof{RoofFMA}},
+	} {
+		at := Ceilings{RoofFMA: test.fma, RoofRead: 20e9, RoofCopy: 20e9} // 0.3 ms of memory
+		m := meter{result: Result{Case: c, At: at}}
+		m.result.Roof, m.result.Floor = Floor(c, at)
+		if got := slices.Sorted(slices.Values(m.roofs())); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 // TestBenchmarks: every op with cases for benchmarks has a benchmark.
 func TestBenchmarks(t *testing.T) {
 	source, err := os.ReadFile("kernels_test.go")

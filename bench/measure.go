@@ -191,8 +191,7 @@ func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
 	return m, nil
 }
 
-// probe measures the kernel's roof once more, for as long as a stretch takes: of the memory's, each speed that accounts for a tenth of the
-// floor or more. It ends what is to be known of the stretch before.
+// probe measures the kernel's roofs once more, each for as long as a stretch takes. It ends what is to be known of the stretch before.
 func (m *meter) probe() error {
 	r := &m.result
 	before := m.last
@@ -221,14 +220,19 @@ func share(c optest.Case, before, after Ceilings, each float64) float64 {
 	return floor / each
 }
 
-// roofs are those that matter to the kernel's floor.
-func (m *meter) roofs() []Roof {
+// roofs are those that matter to the kernel's floor: that of its arithmetic and the memory's, each where it asks for half of the floor or
+// more, lest one that has risen or sunk since it was last measured become the floor; of the memory's, each speed that a tenth stands under.
+func (m *meter) roofs() (roofs []Roof) {
 	r := &m.result
-	if !r.Roof.Memory() {
-		return []Roof{r.Roof}
+	w := r.Case.Work()
+	compute := arithmetic(r.Case)
+	if w.FLOPs/r.At[compute] >= 0.5*r.Floor {
+		roofs = append(roofs, compute)
 	}
-	var roofs []Roof
-	copied, read := traffic(r.Case.Work())
+	copied, read := traffic(w)
+	if copied/r.At[RoofCopy]+read/r.At[RoofRead] < 0.5*r.Floor {
+		return roofs
+	}
 	for roof, bytes := range map[Roof]float64{RoofCopy: copied, RoofRead: read} {
 		if bytes/r.At[roof] >= 0.1*r.Floor {
 			roofs = append(roofs, roof)
