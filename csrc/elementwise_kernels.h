@@ -14,8 +14,8 @@ typedef struct tk_elementwise_kernels {
     void (*add[2])(const void *a, const void *b, void *y, int64_t n);
     void (*swiglu[2])(const void *gate, const void *up, void *y, int64_t n);
     void (*gelu[2])(const void *x, void *y, int64_t n);
-    // One row; the return value is rstd.
-    float (*rmsnorm[2])(const void *x, const float *weight, void *y, int64_t cols, float eps);
+    // Strides in bytes; rstd may be NULL.
+    void (*rmsnorm[2])(const void *x, int64_t ldx, const float *weight, void *y, int64_t ldy, float *rstd, int64_t rows, int64_t cols, float eps);
     // n angles at[axis] * inv_freq, and their largest magnitude in f32 bits; n cosines and sines.
     uint32_t (*angles)(const float *at, const int32_t *axis, const float *inv_freq, float *angle, int64_t n);
     void (*sincos)(const float *angle, float *cos, float *sin, int64_t n);

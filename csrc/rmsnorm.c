@@ -3,7 +3,7 @@
 #include "check.h"
 
 typedef struct rmsnorm_rows {
-    float (*row)(const void *x, const float *weight, void *y, int64_t cols, float eps);
+    void (*kernel)(const void *x, int64_t ldx, const float *weight, void *y, int64_t ldy, float *rstd, int64_t rows, int64_t cols, float eps);
     const char *x;
     char *y;
     const float *weight;
@@ -16,10 +16,7 @@ static void rmsnorm_block(const void *arg, int64_t row0, int64_t row1, int64_t c
 {
     (void)col0, (void)col1;
     const rmsnorm_rows *r = arg;
-    for (int64_t i = row0; i < row1; i++) {
-        float rstd = r->row(r->x + i * r->ldx, r->weight, r->y + i * r->ldy, r->cols, r->eps);
-        if (r->rstd) r->rstd[i] = rstd;
-    }
+    r->kernel(r->x + row0 * r->ldx, r->ldx, r->weight, r->y + row0 * r->ldy, r->ldy, r->rstd ? r->rstd + row0 : NULL, row1 - row0, r->cols, r->eps);
 }
 
 int32_t tk_cpu_rmsnorm(uint64_t ctx, tk_rmsnorm_args *a, tk_error *err)
@@ -33,7 +30,7 @@ int32_t tk_cpu_rmsnorm(uint64_t ctx, tk_rmsnorm_args *a, tk_error *err)
     TK_TRY(tk_check_matrix(err, "rmsnorm", "y", a->y, a->rows, a->cols, a->ldy, elem));
     TK_TRY(tk_check_vector(err, "rmsnorm", "weight", a->weight, a->cols, 4));
     if (a->rstd) TK_TRY(tk_check_vector(err, "rmsnorm", "rstd", a->rstd, a->rows, 4));
-    rmsnorm_rows r = {.row = cx->kernels->elementwise.rmsnorm[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x),
+    rmsnorm_rows r = {.kernel = cx->kernels->elementwise.rmsnorm[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x),
                       .y = TK_PTR(char, a->y), .weight = TK_PTR(const float, a->weight), .rstd = TK_PTR(float, a->rstd),
                       .ldx = a->ldx * elem, .ldy = a->ldy * elem, .cols = a->cols, .eps = a->eps};
     tk_run_blocks(cx, a->rows, a->cols, 2 * elem, TK_WHOLE_ROWS, rmsnorm_block, &r);
