@@ -4,7 +4,7 @@
 enum {
     POOL_PAYS = 1 << 20,         // bytes moved: some 40 us of one core, against 50 until a worker wakes
     AWAKE_POOL_PAYS = 16 << 10,  // against 200 ns where one is awake
-    BLOCK_LEAST = 32 << 10,      // but for a call's even share: what is next in memory is what a core foresees
+    BLOCK_LEAST = 64 << 10,      // but for a call's even share: what is next in memory is what a core foresees
     BLOCK_MOST = 512 << 10,
     BLOCKS_PER_THREAD = 4,
 };

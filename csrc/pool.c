@@ -1,13 +1,15 @@
 // pool.c - workers spin briefly for the next call, then sleep: decode issues hundreds of calls of some 10 us a token. Those that spin
-// are awake, and join a call within some 200 ns; one that sleeps takes 50 us.
+// are awake, and have a job within some 200 ns; one that sleeps takes 50 us.
 //
-// A worker joins a call while it is open, and the caller closes it when no job is left. So a call waits for workers that have a job, and never
-// for one that has yet to wake: what is done before it would wake, the caller does alone.
+// Whoever takes a job counts it down in one word, beside what the call is about: a worker that spins on that word has all that it needs. A
+// call ends when every job that was taken has ended; so it waits for workers that have a job, and never for one that has yet to wake: what is
+// done before it would wake, the caller does alone.
 #include "pool.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -16,51 +18,47 @@
 #define POOL_PAUSE() ((void)0)
 #endif
 
-enum { POOL_SPINS = 4000 };  // about 50 us at 12 ns a pause
+enum { POOL_SPINS = 4000, LINE = 64 };  // about 50 us at 12 ns a pause
 
-#define CALL_OPEN (1ull << 31)
-#define CALL_WORKERS (CALL_OPEN - 1)
-#define CALL_NUMBER (1ull << 32)
+#define JOBS_LEFT 0xffffffffull
+#define CALL_NUMBER (JOBS_LEFT + 1)
 
 struct tk_pool {
-    int threads;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake, done;
-    _Atomic uint64_t state;  // number of the call << 32 | CALL_OPEN | workers in it
-    _Atomic int64_t next;    // the next job
-    _Atomic int awake;       // workers that spin
-    _Atomic int quit;
+    // The call: what its jobs are may be read by who has taken one, until it has ended.
+    _Alignas(LINE) _Atomic uint64_t work;  // the call's number * CALL_NUMBER + jobs that nobody has taken
     int64_t jobs;
     tk_job fn;
     void *arg;
-    int sleeping;  // under mutex
+    _Alignas(LINE) _Atomic int64_t ended;  // jobs that workers have ended
+    _Alignas(LINE) _Atomic int sleeping;   // workers that do not spin
+    _Atomic int waiting;                   // for `ended`, asleep: the caller
+    _Atomic int quit;
+    int threads;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake, done;
     struct worker { tk_pool *pool; pthread_t id; int index; } *workers;
 };
 
-static void pool_work(tk_pool *p, int thread)
+// pool_work does jobs as long as there are any, and returns how many it did.
+static int64_t pool_work(tk_pool *p, int thread)
 {
-    for (;;) {
-        int64_t job = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (job >= p->jobs) return;
-        p->fn(p->arg, job, thread);
+    int64_t did = 0;
+    uint64_t w = atomic_load_explicit(&p->work, memory_order_relaxed);
+    while (w & JOBS_LEFT) {
+        if (!atomic_compare_exchange_weak_explicit(&p->work, &w, w - 1, memory_order_acquire, memory_order_relaxed)) continue;
+        p->fn(p->arg, p->jobs - (int64_t)(w & JOBS_LEFT), thread);
+        did++;
+        w = atomic_load_explicit(&p->work, memory_order_relaxed);
     }
+    return did;
 }
 
-// pool_join adds a worker to the call of state s, which is still under way. What the call is about may be read after that, until pool_leave.
-static int pool_join(tk_pool *p, uint64_t s)
+static void pool_sleep(tk_pool *p)
 {
-    const uint64_t call = s / CALL_NUMBER;
-    while ((s & CALL_OPEN) && s / CALL_NUMBER == call)
-        if (atomic_compare_exchange_weak_explicit(&p->state, &s, s + 1, memory_order_acquire, memory_order_acquire)) return 1;
-    return 0;
-}
-
-static void pool_leave(tk_pool *p)
-{
-    uint64_t before = atomic_fetch_sub_explicit(&p->state, 1, memory_order_acq_rel);
-    if ((before & (CALL_OPEN | CALL_WORKERS)) != 1) return;  // others are in it, or the caller still looks for jobs
     pthread_mutex_lock(&p->mutex);
-    pthread_cond_signal(&p->done);
+    atomic_fetch_add(&p->sleeping, 1);
+    while (!(atomic_load(&p->work) & JOBS_LEFT) && !atomic_load(&p->quit)) pthread_cond_wait(&p->wake, &p->mutex);
+    atomic_fetch_sub(&p->sleeping, 1);
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -68,41 +66,39 @@ static void *pool_main(void *arg)
 {
     struct worker *w = arg;
     tk_pool *p = w->pool;
-    uint64_t seen = 0, s;
-    for (;;) {
-        int spins = 0;
-        atomic_fetch_add_explicit(&p->awake, 1, memory_order_relaxed);
-        while ((s = atomic_load_explicit(&p->state, memory_order_acquire)) / CALL_NUMBER == seen && spins++ < POOL_SPINS) POOL_PAUSE();
-        atomic_fetch_sub_explicit(&p->awake, 1, memory_order_relaxed);
-        if (s / CALL_NUMBER == seen) {
-            pthread_mutex_lock(&p->mutex);
-            p->sleeping++;
-            while ((s = atomic_load(&p->state)) / CALL_NUMBER == seen) pthread_cond_wait(&p->wake, &p->mutex);
-            p->sleeping--;
-            pthread_mutex_unlock(&p->mutex);
+    for (int spins = 0; !atomic_load_explicit(&p->quit, memory_order_relaxed);) {
+        int64_t did = pool_work(p, w->index);
+        if (did > 0) {
+            atomic_fetch_add(&p->ended, did);
+            if (atomic_load(&p->waiting)) {
+                pthread_mutex_lock(&p->mutex);
+                pthread_cond_signal(&p->done);
+                pthread_mutex_unlock(&p->mutex);
+            }
+            spins = 0;
+        } else if (spins++ < POOL_SPINS) {
+            POOL_PAUSE();
+        } else {
+            pool_sleep(p);
+            spins = 0;
         }
-        seen = s / CALL_NUMBER;
-        if (atomic_load(&p->quit)) return NULL;
-        if (!pool_join(p, s)) continue;
-        pool_work(p, w->index);
-        pool_leave(p);
     }
+    return NULL;
 }
 
-// pool_start opens the next call; nobody is in the last one.
-static void pool_start(tk_pool *p)
+static void pool_wake(tk_pool *p)
 {
+    if (!atomic_load(&p->sleeping)) return;
     pthread_mutex_lock(&p->mutex);
-    uint64_t last = atomic_load_explicit(&p->state, memory_order_relaxed);
-    atomic_store_explicit(&p->state, (last / CALL_NUMBER + 1) * CALL_NUMBER | CALL_OPEN, memory_order_release);
-    if (p->sleeping) pthread_cond_broadcast(&p->wake);
+    pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->mutex);
 }
 
 tk_pool *tk_pool_new(int threads)
 {
-    tk_pool *p = calloc(1, sizeof *p);
+    tk_pool *p = aligned_alloc(LINE, sizeof *p);
     if (!p) return NULL;
+    memset(p, 0, sizeof *p);
     p->workers = calloc((size_t)threads, sizeof *p->workers);
     if (!p->workers) {
         free(p);
@@ -127,7 +123,7 @@ void tk_pool_free(tk_pool *p)
 {
     if (!p) return;
     atomic_store(&p->quit, 1);
-    pool_start(p);
+    pool_wake(p);
     for (int i = 1; i < p->threads; i++) pthread_join(p->workers[i].id, NULL);
     pthread_cond_destroy(&p->done);
     pthread_cond_destroy(&p->wake);
@@ -138,28 +134,30 @@ void tk_pool_free(tk_pool *p)
 
 int tk_pool_threads(const tk_pool *p) { return p->threads; }
 
-int tk_pool_awake(const tk_pool *p) { return atomic_load_explicit(&p->awake, memory_order_relaxed); }
+int tk_pool_awake(const tk_pool *p) { return p->threads - 1 - atomic_load_explicit(&p->sleeping, memory_order_relaxed); }
 
 void tk_pool_run(tk_pool *p, int64_t jobs, tk_job fn, void *arg)
 {
-    if (p->threads == 1 || jobs <= 1) {
+    if (p->threads == 1 || jobs <= 1 || jobs > (int64_t)JOBS_LEFT) {
         for (int64_t i = 0; i < jobs; i++) fn(arg, i, 0);
         return;
     }
     p->fn = fn;
     p->arg = arg;
     p->jobs = jobs;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    pool_start(p);
-    pool_work(p, 0);
-    uint64_t s = atomic_fetch_and_explicit(&p->state, ~CALL_OPEN, memory_order_acq_rel);
-    for (int spins = 0; (s & CALL_WORKERS) && spins < POOL_SPINS; spins++) {
+    atomic_store_explicit(&p->ended, 0, memory_order_relaxed);
+    uint64_t last = atomic_load_explicit(&p->work, memory_order_relaxed);
+    atomic_store(&p->work, (last / CALL_NUMBER + 1) * CALL_NUMBER + (uint64_t)jobs - 1);  // the first job is the caller's
+    pool_wake(p);
+    fn(arg, 0, 0);
+    const int64_t others = jobs - 1 - pool_work(p, 0);
+    for (int spins = 0; spins < POOL_SPINS; spins++) {
+        if (atomic_load_explicit(&p->ended, memory_order_acquire) == others) return;
         POOL_PAUSE();
-        s = atomic_load_explicit(&p->state, memory_order_acquire);
     }
-    if (s & CALL_WORKERS) {
-        pthread_mutex_lock(&p->mutex);
-        while (atomic_load(&p->state) & CALL_WORKERS) pthread_cond_wait(&p->done, &p->mutex);
-        pthread_mutex_unlock(&p->mutex);
-    }
+    pthread_mutex_lock(&p->mutex);
+    atomic_store(&p->waiting, 1);
+    while (atomic_load(&p->ended) != others) pthread_cond_wait(&p->done, &p->mutex);
+    atomic_store(&p->waiting, 0);
+    pthread_mutex_unlock(&p->mutex);
 }
