@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 
 	"github.com/thinker-vl/thinker/binding"
 	"github.com/thinker-vl/thinker/binding/optest"
@@ -43,6 +44,7 @@ type kernel struct {
 	optest.Case
 	args    []any
 	next    int
+	touched reflect.Value     // a copy of one args struct
 	buffers []*binding.Buffer // indices and scratch memory
 }
 
@@ -111,7 +113,16 @@ func place(c optest.Case, d *binding.Device, in, out arena) (*kernel, error) {
 		}
 		k.args = append(k.args, c.Args(m))
 	}
+	k.touched = reflect.New(reflect.TypeOf(k.args[0]).Elem()).Elem()
 	return k, nil
+}
+
+// touch reads the args structs of the next n calls: a program has just written those of a call, which here wait in memory. The operands
+// are left alone.
+func (k *kernel) touch(n int) {
+	for i := range min(n, len(k.args)) {
+		k.touched.Set(reflect.ValueOf(k.args[(k.next+i)%len(k.args)]).Elem())
+	}
 }
 
 // call runs the op once, on the next operands.

@@ -64,9 +64,6 @@ func op(b *testing.B, name string) {
 				}
 				defer m.k.close()
 				w := c.Work()
-				if m.result.Roof.Memory() {
-					b.SetBytes(int64(w.Read + w.Written))
-				}
 				for b.Loop() {
 					over, err := m.call()
 					if err != nil {
@@ -84,6 +81,7 @@ func op(b *testing.B, name string) {
 					b.Fatal(err)
 				}
 				r := m.result
+				b.ReportMetric(r.Mean*1e9, "ns/op")
 				if r.Roof.Memory() {
 					b.ReportMetric((w.Read+w.Written)/r.Mean/1e9, "GB/s")
 				} else {

@@ -156,11 +156,12 @@ type meter struct {
 	d      *binding.Device
 	k      *kernel
 	result Result
-	begin  time.Time // of the stretch
-	calls  int       // in it
-	check  int       // calls between looks at the clock
-	each   float64   // seconds a call in the stretch that ended last, 0 where its share is known
-	last   Ceilings  // the last probes
+	begin  time.Time     // of the burst: calls between two looks at the clock
+	burst  int           // calls in one
+	calls  int           // in the stretch
+	took   time.Duration // its bursts that ended
+	each   float64       // seconds a call in the stretch that ended last, 0 where its share is known
+	last   Ceilings      // the last probes
 	shares []float64
 	window time.Duration
 }
@@ -184,7 +185,7 @@ func (b *Bench) meter(c optest.Case, i int) (*meter, error) {
 		return nil, errors.Join(fmt.Errorf("bench: %w", err), k.close())
 	}
 	m.window = min(max(time.Since(begin), b.o.Stretch), mostWindow)
-	m.check = int(min(max(20e-6/m.result.Floor, 1), 1000))
+	m.burst = int(min(max(20e-6/m.result.Floor, 1), 1000))
 	if err := m.probe(); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
@@ -248,29 +249,31 @@ func median(x []float64) float64 {
 
 // call makes one call and reports whether it ended a stretch, after which a probe is due.
 func (m *meter) call() (over bool, err error) {
-	if m.calls == 0 {
+	if m.calls%m.burst == 0 {
+		m.k.touch(m.burst)
 		m.begin = time.Now()
 	}
 	if err := m.k.call(m.d); err != nil {
 		return false, err
 	}
 	m.calls++
-	if m.calls%m.check != 0 {
+	if m.calls%m.burst != 0 {
 		return false, nil
 	}
-	elapsed := time.Since(m.begin)
-	if elapsed < m.b.o.Stretch {
+	m.took += time.Since(m.begin)
+	if m.took < m.b.o.Stretch {
 		return false, nil
 	}
-	m.end(elapsed)
+	m.end()
 	return true, nil
 }
 
 // end closes a stretch.
-func (m *meter) end(elapsed time.Duration) {
+func (m *meter) end() {
 	if m.calls == 0 {
 		return
 	}
+	elapsed := m.took
 	each := elapsed.Seconds() / float64(m.calls)
 	r := &m.result
 	if r.Best == 0 || each < r.Best {
@@ -278,12 +281,15 @@ func (m *meter) end(elapsed time.Duration) {
 	}
 	r.Mean = (r.Mean*float64(r.Calls) + elapsed.Seconds()) / float64(r.Calls+m.calls)
 	r.Calls += m.calls
-	m.calls, m.each = 0, each
+	m.calls, m.took, m.each = 0, 0, each
 }
 
 // rest ends a stretch that the caller cut short, whose share counts where there is no other.
 func (m *meter) rest() error {
-	m.end(time.Since(m.begin))
+	if m.calls%m.burst != 0 {
+		m.took += time.Since(m.begin)
+	}
+	m.end()
 	if len(m.shares) > 0 {
 		m.each = 0
 		return nil
