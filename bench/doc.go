@@ -28,7 +28,7 @@
 // Operands that hold floats lie in two arenas of random, non-zero numbers, one for what is read and one for what is written, each
 // larger than the last-level cache; every call takes the next place in them, so that weights, activations and pages come from memory
 // and not from a cache, as they do in a model whose layers follow one another. Indices and parameters, a few kilobytes, stay where they
-// are. Scratch memory is one region for all calls, as in the engine. An op that is limited by arithmetic pays for cold
+// are, and so in effect do args structs, which a program writes just before a call. Scratch memory is one region for all calls, as in the engine. An op that is limited by arithmetic pays for cold
 // operands too. A copy roof counts the bytes read and written, not the line that an ordinary store fetches first; an op that writes
 // with streaming stores may pass it.
 package bench
