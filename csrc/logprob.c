@@ -74,7 +74,7 @@ static void logprob_merge(void *arg, int64_t job, int thread)
     const tk_logprob_args *a = r->a;
     for (int64_t i = job * MERGE_ROWS; i < (job + 1) * MERGE_ROWS && i < r->rows; i++) {
         int64_t row = r->row0 + i;
-        tk_lse lse = tk_lse_of(r->states + i * r->plan.chunks, r->plan.chunks, NULL);
+        tk_lse lse = tk_lse_of(r->k, r->states + i * r->plan.chunks, r->plan.chunks, NULL);
         int banned = tk_vocab_banned(TK_PTR(const uint32_t, a->ban), TK_PTR(const int32_t, a->targets)[row]);
         TK_PTR(float, a->logprob)[row] = banned ? -INFINITY : tk_lse_logprob(lse, r->targets[i]);
         if (a->entropy) TK_PTR(float, a->entropy)[row] = tk_lse_entropy(lse);

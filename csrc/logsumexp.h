@@ -13,17 +13,22 @@ typedef struct tk_lse {
 } tk_lse;
 
 // tk_lse_of adds the states left to right, as shares of the largest maximum; mass, if any, gets those of s.
-static inline tk_lse tk_lse_of(const tk_vocab_state *states, int64_t chunks, double *mass)
+static inline tk_lse tk_lse_of(const tk_vocab_kernels *k, const tk_vocab_state *states, int64_t chunks, double *mass)
 {
     tk_lse a = {-INFINITY, 0, 0};
     for (int64_t i = 0; i < chunks; i++)
         if (states[i].s != 0 && (double)states[i].m > a.m) a.m = (double)states[i].m;
-    for (int64_t i = 0; i < chunks; i++) {
-        const double d = (double)states[i].m - a.m, s = (double)states[i].s, e = s == 0 ? 0 : exp(d);
-        if (mass) mass[i] = s * e;
-        if (s == 0) continue;
-        a.s += s * e;
-        a.t += ((double)states[i].t + d * s) * e;
+    for (int64_t i = 0; i < chunks;) {
+        double e[64];
+        const int64_t from = i, end = chunks - i < 64 ? chunks : i + 64;
+        k->shares(states + from, end - from, a.m, e);
+        for (; i < end; i++) {
+            const double d = (double)states[i].m - a.m, s = (double)states[i].s;
+            if (mass) mass[i] = s * e[i - from];
+            if (s == 0) continue;
+            a.s += s * e[i - from];
+            a.t += ((double)states[i].t + d * s) * e[i - from];
+        }
     }
     return a;
 }

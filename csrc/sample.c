@@ -56,7 +56,7 @@ static int64_t draw_whole(const tk_filter_row *r, const double *mass, double tot
     int64_t i = tk_filter_pick_chunk(mass, r->chunks, &target);
     tk_vocab_chunk c = tk_vocab_chunk_at(r->logits, r->ban, r->n, i, r->scale);
     r->k->select(&c, r->states[i].m, -INFINITY, INFINITY, 0, r->scratch->bits, NULL, NULL, r->scratch->e);
-    return i * TK_VOCAB_CHUNK + tk_filter_pick(r->scratch->e, c.width, target / exp((double)r->states[i].m - (double)r->max));
+    return i * TK_VOCAB_CHUNK + tk_filter_pick(r->k, r->scratch->e, c.width, target / exp((double)r->states[i].m - (double)r->max));
 }
 
 static char *part_of(const sample_run *run, int thread) { return run->workspace + run->plan.threads + (uint64_t)thread * run->plan.thread_bytes; }
@@ -108,7 +108,7 @@ static void draw_row(const sample_run *run, int64_t row, int thread)
     double *mass = (void *)(mine + run->plan.mass);
     tk_filter_row r = {.k = run->k, .logits = TK_PTR(const float, a->logits) + row * a->ld, .ban = TK_PTR(const uint32_t, a->ban), .n = a->n,
                        .chunks = tk_vocab_chunks(a->n), .scale = scale_of(p->temperature), .states = states, .most = (void *)(mine + run->plan.most), .scratch = (void *)mine};
-    tk_lse lse = tk_lse_of(states, r.chunks, mass);
+    tk_lse lse = tk_lse_of(run->k, states, r.chunks, mass);
     uint8_t *status = (uint8_t *)run->workspace + run->plan.status + row;
     *status = isnan(lse.s) ? ROW_NOT_FINITE : lse.s == 0 ? ROW_EMPTY : ROW_OK;
     if (*status != ROW_OK) return;

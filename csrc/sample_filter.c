@@ -59,11 +59,19 @@ static const uint64_t *sort_falling(uint64_t *a, uint64_t *b, int64_t n)
     return a;
 }
 
-int64_t tk_filter_pick(const float *e, int64_t n, double target)
+int64_t tk_filter_pick(const tk_vocab_kernels *k, const float *e, int64_t n, double target)
 {
-    double sum = 0;
-    int64_t last = -1;
-    for (int64_t j = 0; j < n; j++) {
+    int64_t block = 0, last = -1;
+    double before = 0, sum = 0;
+    for (int64_t b = 0; b < n; b += TK_VOCAB_BLOCK) {
+        const double mass = k->sum(e + b, n - b < TK_VOCAB_BLOCK ? (n - b + 31) / 32 * 32 : TK_VOCAB_BLOCK);
+        if (mass == 0) continue;
+        block = b;
+        before = sum;
+        if ((sum += mass) > target) break;
+    }
+    sum = before;
+    for (int64_t j = block; j < n && j < block + TK_VOCAB_BLOCK; j++) {
         if (e[j] == 0) continue;
         last = j;
         if ((sum += (double)e[j]) > target) break;
@@ -89,14 +97,38 @@ static tk_vocab_chunk chunk_at(const tk_filter_row *r, int64_t i) { return tk_vo
 
 static int64_t blocks_of(const tk_filter_row *r) { return (r->n + TK_VOCAB_BLOCK - 1) / TK_VOCAB_BLOCK; }
 
-// next_block is the first block from `block` on that does not lie below from, on its way to the caches; one that is not there if none is.
-static int64_t next_block(const tk_filter_row *r, int64_t block, float from)
+static void fetch_block(const tk_filter_row *r, int64_t block)
 {
-    const int64_t blocks = blocks_of(r);
-    while (block < blocks && !(r->most[block] >= from)) block++;
-    if (block < blocks)
-        for (int64_t j = 0; j < TK_VOCAB_BLOCK; j += 16) __builtin_prefetch(r->logits + block * TK_VOCAB_BLOCK + j);
-    return block;
+    for (int64_t j = 0; j < TK_VOCAB_BLOCK; j += 16) __builtin_prefetch(r->logits + block * TK_VOCAB_BLOCK + j);
+}
+
+// next_block is the next block that does not lie below from, on its way to the caches with those after it; -1 after the last.
+static int64_t next_block(const tk_filter_row *r, float from)
+{
+    enum { AHEAD = 4 };
+    tk_filter_scratch *s = r->scratch;
+    tk_filter_near *near = &s->near;
+    while (near->at == near->count) {
+        const int64_t left = blocks_of(r) - near->listed, width = left < TK_VOCAB_CHUNK ? left : TK_VOCAB_CHUNK;
+        if (left == 0) return -1;
+        tk_vocab_chunk c = {.logits = r->most + near->listed, .width = width, .scale = 1};
+        r->k->select(&c, 0, from, INFINITY, 0, s->bits, NULL, NULL, NULL);
+        near->at = near->count = 0;
+        for (int64_t g = 0; g * 32 < width; g++)
+            for (uint32_t bits = s->bits[g]; bits; bits &= bits - 1)
+                near->block[near->count++] = (int32_t)(near->listed + g * 32 + __builtin_ctz(bits));
+        near->listed += width;
+        for (int i = 0; i < AHEAD && i < near->count; i++) fetch_block(r, near->block[i]);
+    }
+    if (near->at + AHEAD < near->count) fetch_block(r, near->block[near->at + AHEAD]);
+    return near->block[near->at++];
+}
+
+static int64_t first_block(const tk_filter_row *r, float from)
+{
+    tk_filter_near *near = &r->scratch->near;
+    near->listed = near->at = near->count = 0;
+    return next_block(r, from);
 }
 
 // select_block has the columns of a block with from <= z < to in the scratch's bits and z, and, if asked for, order and e. It returns the
@@ -111,8 +143,7 @@ static int select_block(const tk_filter_row *r, int64_t block, float from, float
 }
 
 // EACH_BLOCK does what follows for every block that does not lie below from.
-#define EACH_BLOCK(block, r, from) \
-    for (int64_t block = next_block(r, 0, from), next_; block < blocks_of(r) && (next_ = next_block(r, block + 1, from), 1); block = next_)
+#define EACH_BLOCK(block, r, from) for (int64_t block = first_block(r, from); block >= 0; block = next_block(r, from))
 
 // ------------------------------------------------------------------------------------------------------- gathered columns
 
@@ -171,7 +202,7 @@ static int64_t draw_gathered(const tk_filter_row *r, const tk_sample_row *p, int
         if (e[i] < p->min_p) e[i] = 0;
         sum += (double)e[i];
     }
-    return s->id[tk_filter_pick(e, n, u * sum)];
+    return s->id[tk_filter_pick(r->k, e, n, u * sum)];
 }
 
 // -------------------------------------------------------------------------------------------------------------- histograms
@@ -294,7 +325,7 @@ static int64_t draw_cut(const tk_filter_row *r, cut cut, float min_p, float lo, 
     double target = u * total;
     int64_t i = tk_filter_pick_chunk(mass, r->chunks, &target);
     int64_t width = kept(r, i, cut, min_p);
-    return i * TK_VOCAB_CHUNK + tk_filter_pick(r->scratch->e, width, target);
+    return i * TK_VOCAB_CHUNK + tk_filter_pick(r->k, r->scratch->e, width, target);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ bounds
@@ -311,6 +342,26 @@ static int64_t count_from(const tk_filter_row *r, float lo)
     return count;
 }
 
+// bound_of is a bound that k of the n values are not below, and none or few of the others: the first found between two of them.
+static float bound_of(const float *z, int64_t n, int64_t k)
+{
+    float least = z[0], most = z[0];
+    for (int64_t i = 1; i < n; i++) {
+        least = z[i] < least ? z[i] : least;
+        most = z[i] > most ? z[i] : most;
+    }
+    uint32_t lo = order_of(least), hi = order_of(most) + 1;
+    for (int32_t count = 0; hi - lo > 1 && count != k;) {
+        const uint32_t middle = lo + (hi - lo) / 2;
+        const float bound = float_of(middle);
+        count = 0;
+        for (int64_t i = 0; i < n; i++) count += z[i] >= bound;
+        if (count >= k) lo = middle;
+        else hi = middle;
+    }
+    return float_of(lo);
+}
+
 // bound_top_k is a bound that the k largest columns are not below, as high as the maxima of the chunks make it easy to find.
 static float bound_top_k(const tk_filter_row *r, int64_t k)
 {
@@ -318,12 +369,11 @@ static float bound_top_k(const tk_filter_row *r, int64_t k)
     const int by_chunk = k <= r->chunks;
     int64_t n = by_chunk ? r->chunks : blocks_of(r);
     if (n > TK_FILTER_GATHERED) n = TK_FILTER_GATHERED;
-    for (int64_t i = 0; i < n; i++) s->sorted[0][i] = (uint64_t)order_of(by_chunk ? r->states[i].m : r->most[i]) << 32;
-    const uint64_t *sorted = sort_falling(s->sorted[0], s->sorted[1], n);
-    float last = float_of((uint32_t)(sorted[(k < n ? k : n) - 1] >> 32));
+    for (int64_t i = 0; i < n; i++) s->edge_z[i] = by_chunk ? r->states[i].m : r->most[i];
+    float last = bound_of(s->edge_z, n, k < n ? k : n);
     if (k <= n) return last;  // k chunks, or blocks, have a column of at least that
     // More than one column a block: some steps below the smallest maximum, a step being the spread of the smaller ones.
-    float step = float_of((uint32_t)(sorted[n / 4] >> 32)) - last;
+    float step = bound_of(s->edge_z, n, n / 4 + 1) - last;
     for (float depth = 0.5f * step; depth > 0 && depth <= 8 * step && depth < INFINITY; depth *= 2)
         if (count_from(r, last - depth) >= k) return last - depth;
     return -INFINITY;

@@ -14,7 +14,15 @@ typedef struct tk_filter_bucket {
     int64_t count;
 } tk_filter_bucket;
 
+// Blocks that may hold what is looked for: a list of those among the first `listed`, of which `at` are done.
+typedef struct tk_filter_near {
+    int64_t listed;
+    int count, at;
+    int32_t block[TK_VOCAB_CHUNK];
+} tk_filter_near;
+
 typedef struct tk_filter_scratch {
+    tk_filter_near near;
     float z[TK_VOCAB_CHUNK], e[TK_VOCAB_CHUNK];
     uint32_t order[TK_VOCAB_CHUNK], bits[TK_VOCAB_WORDS];
     tk_filter_bucket buckets[TK_FILTER_BUCKETS];
@@ -36,8 +44,8 @@ typedef struct tk_filter_row {
 } tk_filter_row;
 
 // tk_filter_pick is the column at which the running sum of e passes target, in increasing order; the last with e > 0 if rounding keeps
-// it from that.
-int64_t tk_filter_pick(const float *e, int64_t n, double target);
+// it from that. e is 0 from n up to a multiple of 32.
+int64_t tk_filter_pick(const tk_vocab_kernels *k, const float *e, int64_t n, double target);
 
 // tk_filter_pick_chunk is the chunk in whose mass target falls; *target becomes what is left of it in there.
 int64_t tk_filter_pick_chunk(const double *mass, int64_t chunks, double *target);

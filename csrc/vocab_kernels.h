@@ -37,6 +37,8 @@ typedef struct tk_vocab_kernels {
     void (*logits[2])(const void *x, int64_t rows, int64_t ldx, int64_t k, const uint32_t *w, int64_t panels, float *z, int64_t ldz);
     // The state of a chunk; without entropy t is 0, m and s are the same. most, if not NULL, gets the maxima of its blocks.
     tk_vocab_state (*fold)(const tk_vocab_chunk *c, int entropy, float *most);
+    // e^(m - max) of n states; 0 where s is 0, and below e^-708.
+    void (*shares)(const tk_vocab_state *states, int64_t n, double max, double *e);
     // The columns that are not banned and have lo <= z < hi, as bits; of these z, the order of z as integers (both zeros have one),
     // and e^(z - max), or 0 where that is less than least. z, order and e may be NULL; they have room for TK_VOCAB_CHUNK, bits for
     // TK_VOCAB_WORDS. For the other columns, up to a multiple of 32, bits and e are 0 and the rest is unspecified.

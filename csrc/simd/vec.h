@@ -13,6 +13,8 @@
 //     widened bf16 and of f32 that went through v_clean.
 //   - v_shift_exponent(p, t) is p 2^n for t = n + 1.5 2^23, n an integer: n is t's low bits. p and p 2^n must be normal; NaN may be lost.
 //   - v_shift_down(p, t) is p 2^-n likewise, 0 <= n < 512 and 0 < p < 2: anything from 0 up to 2^-126 where it is less than that.
+//   - v_pow2(t) is 2^n, rounded, for t = n + 1.5 2^20, n a multiple of 1/8 from -126 up, and 0 at -127: t's low 3 bits say the significand,
+//     those above them the exponent. Of a NaN it makes anything.
 //   - v_exp is within 2 ulp on [-87, 88], 0 below -87.33, exactly 1 at 0, and keeps NaN.
 #ifndef TK_SIMD_VEC_H
 #define TK_SIMD_VEC_H
@@ -38,6 +40,12 @@ TK_INLINE uint16_t f32_to_bf16(float f)
     if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);  // NaN stays NaN, and quiet
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
+
+// The bits of 2^(k/8) less k 2^20, for k = 0 .. 7, and again.
+static const _Alignas(64) uint32_t TK_SIMD(pow2_eighths)[16] = {
+    0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7, 0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7,
+    0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7, 0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7,
+};
 
 #if TK_ISA_LEVEL >= 3
 // ------------------------------------------------------------------------------------------------------------- AVX-512
@@ -138,6 +146,11 @@ TK_INLINE vf v_shift_exponent(vf p, vf t)
 TK_INLINE vf v_shift_down(vf p, vf t)
 {
     return _mm512_castsi512_ps(_mm512_subs_epu16(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
+TK_INLINE vf v_pow2(vf t)
+{
+    __m512i n = _mm512_castps_si512(t), significand = _mm512_permutexvar_epi32(n, _mm512_load_si512(TK_SIMD(pow2_eighths)));
+    return _mm512_castsi512_ps(_mm512_add_epi32(significand, _mm512_slli_epi32(n, 20)));
 }
 
 #elif TK_ISA_LEVEL == 2
@@ -269,6 +282,11 @@ TK_INLINE vf v_shift_down(vf p, vf t)
 {
     return _mm256_castsi256_ps(_mm256_subs_epu16(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
+TK_INLINE vf v_pow2(vf t)
+{
+    __m256i n = _mm256_castps_si256(t), significand = _mm256_permutevar8x32_epi32(_mm256_load_si256((const void *)TK_SIMD(pow2_eighths)), n);
+    return _mm256_castsi256_ps(_mm256_add_epi32(significand, _mm256_slli_epi32(n, 20)));
+}
 
 #else
 // ------------------------------------------------- portable: four lanes of GNU C vectors (SSE2, NEON, or plain registers)
@@ -348,6 +366,13 @@ TK_INLINE vf v_shift_down(vf p, vf t)
     typedef uint32_t vu __attribute__((vector_size(16)));
     vu u = (vu)p, n = (vu)t << 23;
     return (vf)((u - n) & (vu)(u > n));
+}
+TK_INLINE vf v_pow2(vf t)
+{
+    typedef uint32_t vu __attribute__((vector_size(16)));
+    const uint32_t *table = TK_SIMD(pow2_eighths);
+    vu n = (vu)t, significand = {table[n[0] & 7], table[n[1] & 7], table[n[2] & 7], table[n[3] & 7]};
+    return (vf)(significand + (n << 20));
 }
 #endif
 

@@ -2,6 +2,7 @@
 // kernels, for one ISA.
 #include "gemm.h"
 #include "logsumexp.h"
+#include "vec64.h"
 
 // Panels are done by eights: one eighth of a megabyte of weights each at k = 2048 in bf16, so that a group stays in L2 while the
 // rows pass over it. Floor: 2 rows n k FLOP at the dot-product peak, or the weights at the read bandwidth.
@@ -18,6 +19,18 @@
 
 VOCAB_LOGITS(f32, float, k)
 VOCAB_LOGITS(bf16, uint16_t, (k + 1) / 2)
+
+static void TK_SIMD(vocab_shares)(const tk_vocab_state *states, int64_t n, double max, double *e)
+{
+    const d_exps k = d_exps_of();
+    const vd least = d_set1(-708);
+    for (int64_t i = 0; i < n; i += DL) {
+        double z[DL];
+        for (int64_t l = 0; l < DL; l++) z[l] = i + l < n && states[i + l].s != 0 ? (double)states[i + l].m - max : -INFINITY;
+        const vd x = d_load(z);
+        d_store_part(e + i, d_drop((vm)(x < least), d_exp(&k, d_max(least, x))), n - i);
+    }
+}
 
 static void TK_SIMD(vocab_select)(const tk_vocab_chunk *c, float max, float lo, float hi, float least, uint32_t *bits, float *z,
                                   uint32_t *order, float *e)
@@ -87,6 +100,7 @@ static void TK_SIMD(vocab_gradient)(const tk_vocab_chunk *c, const tk_vocab_grad
 static const tk_vocab_kernels TK_SIMD(vocab_kernels) = {
     .logits = {TK_SIMD(vocab_logits_f32), TK_SIMD(vocab_logits_bf16)},
     .fold = TK_SIMD(vocab_fold),
+    .shares = TK_SIMD(vocab_shares),
     .select = TK_SIMD(vocab_select),
     .sum = TK_SIMD(vocab_sum),
     .gradient = TK_SIMD(vocab_gradient),
