@@ -54,6 +54,7 @@ TK_INLINE vd policy_log_ratio(int clamp, vd lp, vd old, vm *moves)
 TK_INLINE vd policy_term(const policy *p, vd x, vm below, vm above, vd advantage, vm negative, vm positive, vd lp, vd *slope)
 {
     vd neg = 0 - advantage, loss;
+    vm some = (vm)(advantage != 0);
     if (p->constant) {
         vd c = p->kind == TK_LOSS_CISPO ? d_select((vm)(x > p->most), p->most, x) : d_select(below, p->lo, d_select(above, p->hi, x));
         *slope = c * neg;
@@ -63,20 +64,21 @@ TK_INLINE vd policy_term(const policy *p, vd x, vm below, vm above, vd advantage
         loss = 4 / tau * neg * s;
         *slope = d_drop((vm)(ds == 0), 4 * neg * ds * x);
     } else {
+        x = d_keep(some, x);  // with which all of it is 0
         vm capped = p->capped ? (vm)(x > p->delta) : (vm){0};
-        vd free = neg * (p->capped ? d_select(capped, p->delta, x) : x), clipped = neg * d_select(below, p->lo, d_select(above, p->hi, x));
-        vm clips = (vm)(clipped > free);
-        loss = d_select(clips, clipped, free);
-        vm flat = (clips & (below | above)) | (~clips & capped);
+        vd whole = neg * x, free = p->capped ? neg * d_select(capped, p->delta, x) : whole;
+        vd clipped = neg * d_select(below, p->lo, d_select(above, p->hi, x));
+        vm clips = (vm)(clipped > free), flat = p->capped ? (clips & (below | above)) | (~clips & capped) : clips;
+        loss = d_max(clipped, free);
         if (p->dual_clipped) {
             vd dual = neg * p->dual;
             vm over = negative & (vm)(dual < loss);
             loss = d_select(over, dual, loss);
             flat |= over;
         }
-        *slope = d_drop(flat, neg * x);
+        *slope = d_drop(flat, whole);
+        return loss;
     }
-    vm some = (vm)(advantage != 0);
     *slope = d_keep(some, *slope);
     return d_keep(some, loss);
 }
@@ -85,19 +87,19 @@ TK_INLINE vd policy_term(const policy *p, vd x, vm below, vm above, vd advantage
 TK_INLINE void policy_kl(const policy *p, vd q, vd e, vd *loss, vd *slope)
 {
     vm outside = {0};
-    vd l, s;
+    vd l, s;  // s: that derivative, negated
     if (p->clamp_kl) {
         const vd most = d_set1(CLAMP_KL_IN);
         outside = (vm)(d_abs(q) > most);
         q = d_select(outside, d_copysign(most, q), q);
     }
     switch (p->kl) {
-    case TK_KL_K1: l = d_neg(q), s = d_set1(1); break;
-    case TK_KL_K2: l = q * q * 0.5, s = d_neg(q); break;
-    case TK_KL_ABS: l = d_abs(q), s = d_keep((vm)(q != 0) & (vm)(q == q), d_copysign(d_set1(1), d_neg(q))); break;
+    case TK_KL_K1: l = d_neg(q), s = d_set1(-1); break;
+    case TK_KL_K2: l = q * q * 0.5, s = q; break;
+    case TK_KL_ABS: l = d_abs(q), s = d_keep((vm)(q != 0) & (vm)(q == q), d_copysign(d_set1(1), q)); break;
     default:
         if (p->clamp_kl) e = d_expm1(&p->exps, q);
-        l = e - q, s = d_neg(e);
+        l = e - q, s = e;
         if (p->clamp_kl) {
             const vd most = d_set1(CLAMP_KL_OUT);
             vm over = (vm)(l > most);
@@ -106,7 +108,7 @@ TK_INLINE void policy_kl(const policy *p, vd q, vd e, vd *loss, vd *slope)
         }
     }
     *loss = d_fma(p->beta, l, *loss);
-    *slope = d_fma(p->beta, d_drop(outside, s), *slope);
+    *slope = d_fnma(p->beta, p->clamp_kl ? d_drop(outside, s) : s, *slope);
 }
 
 // A part of a call's tokens, whose exponentials lie on the stack: in a loop of their own they are evaluated as fast as they can be begun,
@@ -118,15 +120,58 @@ typedef struct policy_part {
     double e[POLICY_PART];  // e^q - 1
 } policy_part;
 
+// policy_far does the exponentials that are beyond d_exponents' reach.
+static __attribute__((noinline)) void TK_SIMD(policy_far)(const policy *p, const tk_policy_tokens *t, int64_t n, policy_part *part)
+{
+    vm moves;
+    for (int64_t i = 0; i < n; i += DL) {
+        vd lp = d_load(t->logprob + i);
+        if (p->ratios) {
+            vd d = policy_log_ratio(p->clamp_ratio, lp, d_load(t->old + i), &moves), x = d_load(part->x + i);
+            d_far(&d, &x, exp);
+            d_store(part->x + i, x);
+        }
+        if (p->divergences) {
+            vd q = d_load(t->ref + i) - lp, e = d_load(part->e + i);
+            d_far(&q, &e, expm1);
+            d_store(part->e + i, e);
+        }
+    }
+}
+
+TK_INLINE void policy_ratios(const policy *p, int wide, const tk_policy_tokens *t, int64_t i, double *x, vm *far)
+{
+    vd d[D_WIDE], m[D_WIDE];
+    vu shift[D_WIDE];
+    vm moves;
+    D_FOR(j, wide) d[j] = policy_log_ratio(p->clamp_ratio, d_load(t->logprob + i + j * DL), d_load(t->old + i + j * DL), &moves);
+    d_exponents(&p->exps, wide, d, m, shift, far);
+    D_FOR(j, wide) d_store(x + i + j * DL, d_exp_of(&p->exps, m[j], shift[j]));
+}
+
+TK_INLINE void policy_divergences(const policy *p, int wide, const tk_policy_tokens *t, int64_t i, double *e, vm *far)
+{
+    vd q[D_WIDE], m[D_WIDE];
+    vu shift[D_WIDE];
+    D_FOR(j, wide) q[j] = d_load(t->ref + i + j * DL) - d_load(t->logprob + i + j * DL);
+    d_exponents(&p->exps, wide, q, m, shift, far);
+    D_FOR(j, wide) d_store(e + i + j * DL, d_expm1_of(&p->exps, m[j], shift[j]));
+}
+
 TK_INLINE void policy_exponentials(const policy *p, const tk_policy_tokens *t, int64_t n, policy_part *part)
 {
-    const d_exps k = p->exps;
-    vm moves;
-    if (p->ratios)
-        for (int64_t i = 0; i < n; i += DL)
-            d_store(part->x + i, d_exp(&k, policy_log_ratio(p->clamp_ratio, d_load(t->logprob + i), d_load(t->old + i), &moves)));
-    if (p->divergences)
-        for (int64_t i = 0; i < n; i += DL) d_store(part->e + i, d_expm1(&k, d_load(t->ref + i) - d_load(t->logprob + i)));
+    enum { STEP = D_WIDE * DL };
+    vm far = {0};
+    int64_t i;
+    if (p->ratios) {
+        for (i = 0; i + STEP <= n; i += STEP) policy_ratios(p, D_WIDE, t, i, part->x, &far);
+        for (; i < n; i += DL) policy_ratios(p, 1, t, i, part->x, &far);
+    }
+    if (p->divergences) {
+        for (i = 0; i + STEP <= n; i += STEP) policy_divergences(p, D_WIDE, t, i, part->e, &far);
+        for (; i < n; i += DL) policy_divergences(p, 1, t, i, part->e, &far);
+    }
+    if (__builtin_expect(!d_none_far(far), 0)) TK_SIMD(policy_far)(p, t, n, part);
 }
 
 // policy_step does DL tokens.
@@ -158,19 +203,19 @@ TK_INLINE void policy_step(const policy *p, const tk_policy_tokens *t, const pol
 // policy_run does n tokens, a multiple of DL.
 TK_INLINE void policy_loop(const policy p, const tk_policy_tokens *tokens, int64_t n, policy_acc *sums)
 {
-    policy_acc acc = *sums;
     policy_part part;
     tk_policy_tokens t = *tokens;
     for (int64_t m; n > 0; n -= m) {
         m = n < POLICY_PART ? n : POLICY_PART;
         policy_exponentials(&p, &t, m, &part);
+        policy_acc acc = *sums;  // in registers for this loop, and in none for the exponentials
         for (int64_t i = 0; i < m; i += DL) policy_step(&p, &t, &part, i, &acc);
+        *sums = acc;
         t.logprob += m, t.grad += m;
         if (t.old) t.old += m;
         if (t.ref) t.ref += m;
         if (t.advantage) t.advantage += m;
     }
-    *sums = acc;
 }
 
 // policy_run is policy_loop, which the compiler makes twice: for the usual settings, of which no branch is left, and for all others.

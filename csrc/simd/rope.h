@@ -77,14 +77,14 @@ static void TK_SIMD(sincos)(const float *angle, float *restrict cos_out, float *
 // swaps and negates.
 //
 // In one go this is a chain of some 60 cycles for 26 operations, and what a processor looks ahead holds two or three vectors of it. So
-// it is done in two, each short: angles_near leaves r and k where cosines and sines go, row by row, and sincos_near takes some rows
-// that lie one behind another as one stream, in L1.
+// it is done in two, each short: angles_near leaves r and k where cosines and sines go, of WIDE rows at a time, which share what is said of
+// their columns, and sincos_near takes some rows that lie one behind another as one stream, in L1.
 #if TK_ISA_LEVEL >= 2
 // v_table4 holds four integers as f32; v_lookup4 takes VL of them by index. v_quadrant turns cosines and sines by as many quarters as
-// k's low bits.
+// k's low bits: by one if they are odd, and then by two, which negates both, or not.
 #if TK_ISA_LEVEL >= 3
-TK_INLINE vf v_table4(__m128i at) { return _mm512_cvtepi32_ps(_mm512_broadcast_i32x4(at)); }
-TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm512_permutexvar_ps(_mm512_loadu_si512(index), table); }
+TK_INLINE vf v_table4(__m128 at) { return _mm512_cvtepi32_ps(_mm512_broadcast_i32x4(_mm_castps_si128(at))); }
+TK_INLINE vf v_lookup4(vf table, vi index) { return _mm512_permutexvar_ps(index, table); }
 TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 {
     const __m512i u = _mm512_castps_si512(k), sign = _mm512_set1_epi32((int)0x80000000u);
@@ -94,48 +94,65 @@ TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
     *s = _mm512_castsi512_ps(_mm512_xor_si512(y, _mm512_and_si512(_mm512_slli_epi32(u, 30), sign)));
 }
 #else
-TK_INLINE vf v_table4(__m128i at) { return _mm256_cvtepi32_ps(_mm256_broadcastsi128_si256(at)); }
-TK_INLINE vf v_lookup4(vf table, const int32_t *index) { return _mm256_permutevar8x32_ps(table, _mm256_loadu_si256((const void *)index)); }
+TK_INLINE vf v_table4(__m128 at) { return _mm256_cvtepi32_ps(_mm256_broadcastsi128_si256(_mm_castps_si128(at))); }
+TK_INLINE vf v_lookup4(vf table, vi index) { return _mm256_permutevar8x32_ps(table, index); }
 TK_INLINE void v_quadrant(vf k, vf *c, vf *s)
 {
-    const __m256i u = _mm256_castps_si256(k), sign = _mm256_set1_epi32((int)0x80000000u);
-    const vf swap = _mm256_castsi256_ps(_mm256_slli_epi32(u, 31));
-    vf x = _mm256_blendv_ps(*c, *s, swap), y = _mm256_blendv_ps(*s, *c, swap);
-    __m256i turn = _mm256_slli_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(1)), 30);
-    *c = _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_and_si256(turn, sign)));
-    *s = _mm256_xor_ps(y, _mm256_castsi256_ps(_mm256_and_si256(_mm256_slli_epi32(u, 30), sign)));
+    const vf sign = _mm256_set1_ps(-0.0f);
+    const __m256i u = _mm256_slli_epi32(_mm256_castps_si256(k), 30);
+    const vf half = _mm256_and_ps(_mm256_castsi256_ps(u), sign), odd = _mm256_castsi256_ps(_mm256_add_epi32(u, u));
+    vf x = _mm256_blendv_ps(*c, _mm256_xor_ps(*s, sign), odd), y = _mm256_blendv_ps(*s, *c, odd);
+    *c = _mm256_xor_ps(x, half);
+    *s = _mm256_xor_ps(y, half);
 }
 #endif
 
-// angles_near_part sets r and k + 1.5 2^23 of VL angles.
-TK_INLINE void angles_near_part(vf axes, const int32_t *axis, const float *inv_freq, float *r_out, float *k_out)
+// angles_near_part sets r and k + 1.5 2^23 of VL angles in each of some rows, ld elements apart, whose positions at holds.
+TK_INLINE void angles_near_part(int rows, const vf *at, vi axis, vf inv_freq, float *r_out, float *k_out, int64_t ld)
 {
-    const vf to_int = v_const(0x1.8p23f);
-    vf x = v_mul(v_lookup4(axes, axis), v_load(inv_freq));
-    vf k = v_fma(x, v_set1(0x1.45f306p-1f), to_int), q = v_sub(k, to_int);
-    v_store(r_out, v_fnma(q, v_set1(-0x1.777a5cp-25f), v_fnma(q, v_set1(0x1.921fb6p+0f), x)));
-    v_store(k_out, k);
+    const vf to_int = v_set1(0x1.8p23f);
+    WIDE_FOR_OF(i, rows)
+    {
+        vf x = v_mul(v_lookup4(at[i], axis), inv_freq);
+        vf k = v_fma(x, v_set1(0x1.45f306p-1f), to_int), q = v_sub(k, to_int);
+        v_store(r_out + i * ld, v_fnma(q, v_set1(-0x1.777a5cp-25f), v_fnma(q, v_set1(0x1.921fb6p+0f), x)));
+        v_store(k_out + i * ld, k);
+    }
+}
+
+TK_INLINE void angles_near_rows(int rows, const vf *at, const int32_t *axis, const float *inv_freq, float *r, float *k, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + VL <= n; j += VL) angles_near_part(rows, at, v_lanes((const uint32_t *)axis + j), v_load(inv_freq + j), r + j, k + j, n);
+    if (j == n) return;
+    float last[2][WIDE][VL];
+    angles_near_part(rows, at, v_lanes_upto(axis + j, n - j), v_load_upto(inv_freq + j, n - j), last[0][0], last[1][0], VL);
+    for (int i = 0; i < rows; i++) {
+        memcpy(r + i * n + j, last[0][i], (size_t)(n - j) * 4);
+        memcpy(k + i * n + j, last[1][i], (size_t)(n - j) * 4);
+    }
 }
 
 static void TK_SIMD(angles_near)(const int32_t *positions, int64_t axes, int64_t ldp, int64_t rows, const int32_t *axis,
                                  const float *inv_freq, float *r, float *k, int64_t n)
 {
-    const int32_t *p1 = positions + (axes > 1) * ldp, *p2 = p1 + (axes > 2) * ldp, *p3 = p2 + (axes > 3) * ldp;
-    int32_t last_axis[VL] = {0};
-    float last[3][VL] = {{0}};
-    const int64_t whole = n / VL * VL;
-    const size_t bytes = (size_t)(n - whole) * 4;
-    memcpy(last_axis, axis + whole, bytes), memcpy(last[0], inv_freq + whole, bytes);
-    for (int64_t i = 0; i < rows; i++, r += n, k += n) {
-        const vf at = v_table4(_mm_setr_epi32(positions[i], p1[i], p2[i], p3[i]));
-        for (int64_t j = 0; j < whole; j += VL) angles_near_part(at, axis + j, inv_freq + j, r + j, k + j);
-        if (whole == n) continue;
-        angles_near_part(at, last_axis, last[0], last[1], last[2]);
-        memcpy(r + whole, last[1], bytes), memcpy(k + whole, last[2], bytes);
+    const float *p0 = (const float *)positions, *p1 = p0 + (axes > 1) * ldp, *p2 = p1 + (axes > 2) * ldp, *p3 = p2 + (axes > 3) * ldp;
+    int64_t i = 0;
+    vf at[WIDE];
+    for (; i + WIDE <= rows; i += WIDE) {
+        __m128 a = _mm_loadu_ps(p0 + i), b = _mm_loadu_ps(p1 + i), c = _mm_loadu_ps(p2 + i), d = _mm_loadu_ps(p3 + i);
+        _MM_TRANSPOSE4_PS(a, b, c, d);  // of bits, that is
+        at[0] = v_table4(a), at[1] = v_table4(b), at[2] = v_table4(c), at[3] = v_table4(d);
+        angles_near_rows(WIDE, at, axis, inv_freq, r + i * n, k + i * n, n);
+    }
+    for (; i < rows; i++) {
+        at[0] = v_table4(_mm_setr_ps(p0[i], p1[i], p2[i], p3[i]));
+        angles_near_rows(1, at, axis, inv_freq, r + i * n, k + i * n, n);
     }
 }
 
-// sincos_near replaces n of these pairs by their cosines and sines.
+// sincos_near replaces n of these pairs by their cosines and sines. Meanwhile it has fetched where the next n go: angles_near has too little
+// to do for what it writes.
 TK_INLINE void sincos_near_part(int n, float *cos_out, float *sin_out)
 {
     vf r[WIDE], q[WIDE], c[WIDE], s[WIDE];
@@ -157,7 +174,10 @@ static void TK_SIMD(sincos_near)(float *cos_out, float *sin_out, int64_t n)
 {
     enum { STEP = WIDE_LANES };
     int64_t j = 0;
-    for (; j + STEP <= n; j += STEP) sincos_near_part(WIDE, cos_out + j, sin_out + j);
+    for (; j + STEP <= n; j += STEP) {
+        for (int l = 0; l < STEP; l += 16) __builtin_prefetch(cos_out + n + j + l, 1, 2), __builtin_prefetch(sin_out + n + j + l, 1, 2);
+        sincos_near_part(WIDE, cos_out + j, sin_out + j);
+    }
     for (; j + VL <= n; j += VL) sincos_near_part(1, cos_out + j, sin_out + j);
     if (j == n) return;
     float last[2][VL] = {{0}};

@@ -110,30 +110,52 @@ TK_INLINE vd d_const(double x)
     return c;
 }
 
-// What exponentials need, made once for a loop.
+// What exponentials need, made once for a loop. n / 2^8 is what to_int rounds to, so that a number of two digits before the point is an n
+// beyond what is to be added to an exponent: bit 62 is set where |n| >= 2^9, and where it is not a number.
 typedef struct d_exps {
-    vd to_int, log2e, ln2, ln2_rest, c[10], one, most, sign;
+    vd to_int, log2e, ln2, ln2_rest, c[10], one;
 } d_exps;
 
 TK_INLINE d_exps d_exps_of(void)
 {
-    return (d_exps){.to_int = d_const(0x1.8p52), .log2e = d_const(0x1.71547652b82fep+0), .ln2 = d_const(0x1.62e42feep-1),
-                    .ln2_rest = d_const(0x1.a39ef35793c76p-33), .one = d_const(1), .most = d_const(708), .sign = d_const(-0.0),
+    return (d_exps){.to_int = d_const(0x1.8p44), .log2e = d_const(0x1.71547652b82fep-8), .ln2 = d_const(0x1.62e42feep+7),
+                    .ln2_rest = d_const(0x1.a39ef35793c76p-25), .one = d_const(1),
                     .c = {d_const(0.5), d_const(0x1.555555555554dp-3), d_const(0x1.5555555553d7dp-5), d_const(0x1.111111111448dp-7),
                           d_const(0x1.6c16c178835d2p-10), d_const(0x1.a01a018c300b8p-13), d_const(0x1.a019b9296cad1p-16),
                           d_const(0x1.71de5a3ed9d8fp-19), d_const(0x1.289167f8c21efp-22), d_const(0x1.aeaaf9f8f6fb3p-26)}};
 }
 
-// d_exponent is e^x = s (1 + m), for |x| <= 708: x = n ln 2 + r, |r| <= ln 2 / 2, s = 2^n; m = r + r^2 p(r) with p of degree 9 (2e-16).
-TK_INLINE void d_exponent(const d_exps *k, vd x, vd *m, vd *s)
+// D_WIDE vectors of exponentials go side by side, for a step of one waits for the step before: see wide.h.
+enum { D_WIDE = 8 };
+
+#define D_FOR(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+
+// d_exponents is e^x = 2^n (1 + m) for `wide` of x, |x| <= 708: x = n ln 2 + r, |r| <= ln 2 / 2; m = r + r^2 p(r) with p of degree 9 (2e-16).
+// shift is n where an exponent is; far gets what shows an |n| of 2^9 or more, or NaN.
+TK_INLINE void d_exponents(const d_exps *k, int wide, const vd *x, vd *m, vu *shift, vm *far)
 {
-    vd t = d_fma(x, k->log2e, k->to_int), n = t - k->to_int;
-    vd r = d_fnma(n, k->ln2_rest, d_fnma(n, k->ln2, x)), r2 = r * r;
-    vd even = d_fma(r2, k->c[8], k->c[6]), odd = d_fma(r2, k->c[9], k->c[7]);  // side by side: half as long a way
-    _Pragma("GCC unroll 3") for (int i = 4; i >= 0; i -= 2) even = d_fma(even, r2, k->c[i]), odd = d_fma(odd, r2, k->c[i + 1]);
-    *m = d_fma(r2, d_fma(odd, r, even), r);
-    *s = (vd)(((vu)t << 52) + (vu)k->one);
+    vd r[D_WIDE], p[D_WIDE];
+    D_FOR(i, wide)  // one after another: short, and all of them at once are more than there are registers
+    {
+        vd t = d_fma(x[i], k->log2e, k->to_int), n = t - k->to_int;
+        shift[i] = (vu)t << 52;
+        *far |= (vm)n;
+        r[i] = d_fnma(n, k->ln2_rest, d_fnma(n, k->ln2, x[i]));
+    }
+    D_FOR(i, wide) p[i] = d_fma(r[i], k->c[9], k->c[8]);
+    _Pragma("GCC unroll 8") for (int j = 7; j >= 0; j--) D_FOR(i, wide) p[i] = d_fma(p[i], r[i], k->c[j]);
+    D_FOR(i, wide) m[i] = d_fma(r[i] * r[i], p[i], r[i]);
 }
+
+// d_exp_of and d_expm1_of are what such an m and shift stand for.
+TK_INLINE vd d_exp_of(const d_exps *k, vd m, vu shift) { return (vd)((vu)(k->one + m) + shift); }
+TK_INLINE vd d_expm1_of(const d_exps *k, vd m, vu shift)
+{
+    vd s = (vd)((vu)k->one + shift);
+    return d_fma(s, m, s - k->one);
+}
+
+TK_INLINE int d_none_far(vm far) { return d_all((vm)((far & d_bits(2)) == 0)); }
 
 // d_far puts f(x) by the C library in the lanes of y where |x| is above 708, or NaN.
 static __attribute__((noinline, unused)) void d_far(const vd *x, vd *y, double (*f)(double))
@@ -144,26 +166,30 @@ static __attribute__((noinline, unused)) void d_far(const vd *x, vd *y, double (
 
 TK_INLINE vd d_exp(const d_exps *k, vd x)
 {
-    vd m, s;
-    d_exponent(k, x, &m, &s);
-    vd y = d_fma(s, m, s);
-    if (__builtin_expect(!d_all((vm)(d_drop((vm)k->sign, x) <= k->most)), 0)) {
-        vd at = x, far = y;
-        d_far(&at, &far, exp);
-        y = far;
+    vd m;
+    vu shift;
+    vm far = {0};
+    d_exponents(k, 1, &x, &m, &shift, &far);
+    vd y = d_exp_of(k, m, shift);
+    if (__builtin_expect(!d_none_far(far), 0)) {
+        vd at = x, rest = y;
+        d_far(&at, &rest, exp);
+        y = rest;
     }
     return y;
 }
 
 TK_INLINE vd d_expm1(const d_exps *k, vd x)
 {
-    vd m, s;
-    d_exponent(k, x, &m, &s);
-    vd y = d_fma(s, m, s - k->one);
-    if (__builtin_expect(!d_all((vm)(d_drop((vm)k->sign, x) <= k->most)), 0)) {
-        vd at = x, far = y;
-        d_far(&at, &far, expm1);
-        y = far;
+    vd m;
+    vu shift;
+    vm far = {0};
+    d_exponents(k, 1, &x, &m, &shift, &far);
+    vd y = d_expm1_of(k, m, shift);
+    if (__builtin_expect(!d_none_far(far), 0)) {
+        vd at = x, rest = y;
+        d_far(&at, &rest, expm1);
+        y = rest;
     }
     return y;
 }
