@@ -710,6 +710,7 @@ type GroupAdvantageArgs struct {
 	Epsilon    float64
 	Lone       uint32
 	_          uint32
+	Workspace  uint64
 }
 
 // PolicyLossArgs is the header's struct of that name.

@@ -37,7 +37,7 @@ typedef struct tk_cuts {
 
 static inline double tk_cut_at(int64_t exponent)
 {
-    uint64_t u = exponent < -1022 ? 0 : (uint64_t)(exponent + 1023) << 52 | 1ull << 51;  // 1.5 2^exponent; all is exact where that is 0
+    uint64_t u = (uint64_t)(exponent + 1023) << 52 | 1ull << 51;  // 1.5 2^exponent
     double x;
     memcpy(&x, &u, 8);
     return x;
@@ -51,6 +51,7 @@ static inline tk_cuts tk_cuts_of(double most, int64_t n)
     int64_t top = (int64_t)(u >> 52 & 0x7ff) - 1022, bits = 64 - __builtin_clzll((uint64_t)n);  // most < 2^top, n < 2^bits
     tk_cuts c = {.scale = 1};
     if (top > 800) c.scale = 0x1p-300, top -= 300;
+    if (top < -800) c.scale = 0x1p300, top += 300;
     c.cut[0] = tk_cut_at(top + bits + 1);
     c.cut[1] = tk_cut_at(top + 2 * bits - 51);
     return c;
@@ -74,6 +75,13 @@ typedef struct tk_moments {
 
 enum { TK_TILE_LANES = 32, TK_TILE_MEMBERS = 64 };  // the most of a tile
 
+// A tile is groups side by side, one in each lane: the rewards from first[l] to last[l].
+typedef struct tk_group_tile {
+    int64_t members;  // of the largest group
+    uint32_t first[TK_TILE_LANES], last[TK_TILE_LANES];
+    double mean[TK_TILE_LANES], std[TK_TILE_LANES], n[TK_TILE_LANES];  // out: as in tk_moments
+} tk_group_tile;
+
 // What an advantage is divided by: see group_advantage in thinker.h.
 typedef struct tk_advantage_rule {
     double all, epsilon;  // all: the deviation of all rewards
@@ -88,7 +96,7 @@ static inline double tk_advantage_divisor(const tk_advantage_rule *r, tk_moments
     return (r->scale == TK_SCALE_BATCH && !alone ? r->all : m->std) + r->epsilon;
 }
 
-enum { TK_REWARDS_BAD = 1, TK_REWARDS_APART = 2 };
+enum { TK_GROUPS_OUTSIDE = 1, TK_GROUPS_APART = 2 };
 
 // Sums over n tokens are taken in 2, 4 or 8 lanes, token i in lane i mod their number in increasing i, and the lanes added by one fixed tree.
 typedef struct tk_loss_kernels {
@@ -99,19 +107,18 @@ typedef struct tk_loss_kernels {
     // spread adds x to grad where the log-ratio moves with the log-prob.
     void (*spread)(const tk_policy_loss_args *a, const tk_policy_tokens *t, int64_t n, double x);
     double (*exp)(double x);
-    // reward_look says whether a reward is infinite or a group's number outside [0, groups), and whether the numbers do not ascend.
-    uint32_t (*reward_look)(const double *x, const int32_t *group, int64_t n, int64_t groups);
-    // Rewards that are NaN are left out; their advantages are 0. range adds to r, and sum to sums: the rewards, or the squares of their
-    // distances from mean.
-    void (*reward_range)(const double *x, int64_t n, tk_reward_range *r);
+    // group_look says whether a group's number is outside [0, groups), and whether the numbers do not ascend.
+    uint32_t (*group_look)(const int32_t *group, int64_t n, int64_t groups);
+    // Rewards that are NaN are left out; their advantages are 0. sums is set to the sum of the rewards, or of the squares of their distances
+    // from mean.
+    tk_reward_range (*reward_range)(const double *x, int64_t n);
     void (*reward_sum)(const double *x, int64_t n, const tk_cuts *c, double sums[2]);
     void (*reward_squares)(const double *x, int64_t n, double mean, const tk_cuts *c, double sums[2]);
     void (*advantages)(const double *x, int64_t n, double mean, double divisor, double *y);
-    // group does all of it for one group.
-    tk_moments (*group)(const double *x, int64_t n, const tk_advantage_rule *r, double *y);
-    // group_tile does it for `lanes` groups of up to `members` rewards, in place: x [members, lanes], NaN where a group has fewer.
+    // group_tile does all of it, to the same bits, for a tile of `lanes` groups; y may be x. Where the numbers of one are near the ends of
+    // the exponents it leaves y alone and returns 0.
     int lanes;
-    void (*group_tile)(double *x, int64_t members, const tk_advantage_rule *r, tk_moments *m);
+    int (*group_tile)(const double *x, double *y, tk_group_tile *t, const tk_advantage_rule *r);
 } tk_loss_kernels;
 
 #endif

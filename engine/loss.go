@@ -75,12 +75,12 @@ func (m *Math) GroupAdvantage(a *GroupAdvantage) error {
 	defer m.mu.Unlock()
 	var l operands
 	rewards, group, advantages := l.doubles(a.Rewards, n), l.ints(a.Group, n), l.doubles(nil, n)
-	mean, std, count := l.doubles(nil, a.Groups), l.doubles(nil, a.Groups), l.ints(nil, a.Groups)
+	mean, std, count, workspace := l.doubles(nil, a.Groups), l.doubles(nil, a.Groups), l.ints(nil, a.Groups), l.doubles(nil, 2*n)
 	if err := m.place(&l); err != nil {
 		return err
 	}
 	args := binding.GroupAdvantageArgs{Scale: uint32(a.Scale), Rewards: l.addr(rewards), Group: l.addr(group), Advantages: l.addr(advantages),
-		Mean: l.addr(mean), Std: l.addr(std), Count: l.addr(count), N: int64(n), Groups: int64(a.Groups), Epsilon: a.Epsilon, Lone: abiBool(a.Lone)}
+		Mean: l.addr(mean), Std: l.addr(std), Count: l.addr(count), N: int64(n), Groups: int64(a.Groups), Epsilon: a.Epsilon, Lone: abiBool(a.Lone), Workspace: l.addr(workspace)}
 	if err := m.d.GroupAdvantage(&args); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ func (s groupAdvantage) operands() []operand {
 		{name: "rewards", kind: f64, rows: 1, cols: n, doubles: s.rewards},
 		{name: "group", kind: i32, rows: 1, cols: n, ints: s.group},
 		{name: "advantages", role: Out, kind: f64, rows: 1, cols: n},
+		{name: "workspace", role: Scratch},
 	}
 	if s.stats {
 		os = append(os, operand{name: "mean", role: Out, kind: f64, rows: 1, cols: s.groups}, operand{name: "std", role: Out, kind: f64, rows: 1, cols: s.groups},
@@ -37,9 +38,12 @@ func (s groupAdvantage) operands() []operand {
 	return os
 }
 
+// scratch is as the ABI states it.
+func (s groupAdvantage) scratch(*binding.Device) (int, error) { return 16 * len(s.rewards), nil }
+
 func (s groupAdvantage) args(m Memory) any {
 	return &binding.GroupAdvantageArgs{Scale: s.scale, Rewards: m.at("rewards"), Group: m.at("group"), Advantages: m.at("advantages"), Mean: m.at("mean"),
-		Std: m.at("std"), Count: m.at("count"), N: int64(len(s.rewards)), Groups: int64(s.groups), Epsilon: s.epsilon, Lone: flag(s.lone)}
+		Std: m.at("std"), Count: m.at("count"), N: int64(len(s.rewards)), Groups: int64(s.groups), Epsilon: s.epsilon, Lone: flag(s.lone), Workspace: m.at("workspace")}
 }
 
 func flag(b bool) uint32 {

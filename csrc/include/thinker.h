@@ -503,7 +503,7 @@ typedef struct tk_logprob_backward_workspace_args {
 // `lone` 1 (verl's rule) mean 0 and deviation 1. In the sums, in double, no addition rounds, since what is less than some 2^-70 of the
 // group's largest is cut off before: neither the order of samples nor that of groups changes a bit. mean, std f64 [groups] or 0; count
 // i32 [groups] (unmasked) or 0. A deviation of 0 in double of rewards that differ, with epsilon 0, gives 0. Infinite rewards and
-// groups > n are refused.
+// groups > n are refused. workspace: 2 n elements of f64.
 enum { TK_SCALE_GROUP = 0, TK_SCALE_BATCH = 1, TK_SCALE_NONE = 2 };
 typedef struct tk_group_advantage_args {
     uint32_t size;
@@ -513,6 +513,7 @@ typedef struct tk_group_advantage_args {
     double epsilon;
     uint32_t lone;
     uint32_t reserved;
+    uint64_t workspace;
 } tk_group_advantage_args;
 
 // policy_loss: for sequence s with tokens cu[s] .. cu[s+1], in double: token losses l, loss[s] = sum_t weight[s] l_t, and

@@ -7,12 +7,11 @@ static const tk_loss_kernels TK_SIMD(loss_kernels) = {
     .tokens = TK_SIMD(policy_tokens),
     .spread = TK_SIMD(policy_spread),
     .exp = TK_SIMD(policy_exp),
-    .reward_look = TK_SIMD(reward_look),
+    .group_look = TK_SIMD(group_look),
     .reward_range = TK_SIMD(reward_range),
     .reward_sum = TK_SIMD(reward_sum),
     .reward_squares = TK_SIMD(reward_squares),
     .advantages = TK_SIMD(advantages),
-    .group = TK_SIMD(group),
     .lanes = TILE_LANES,
     .group_tile = TK_SIMD(group_tile),
 };

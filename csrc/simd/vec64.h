@@ -75,6 +75,22 @@ TK_INLINE void d_store_part(double *p, vd x, int64_t n)
 #endif
 }
 
+// d_gather is p[at[l]] in lane l, and d_scatter its inverse, where the last lane wins.
+TK_INLINE vd d_gather(const double *p, const uint32_t *at)
+{
+#if TK_ISA_LEVEL >= 3
+    return (vd)_mm512_set_pd(p[at[7]], p[at[6]], p[at[5]], p[at[4]], p[at[3]], p[at[2]], p[at[1]], p[at[0]]);
+#elif TK_ISA_LEVEL == 2
+    return (vd)_mm256_set_pd(p[at[3]], p[at[2]], p[at[1]], p[at[0]]);
+#else
+    return (vd){p[at[0]], p[at[1]]};
+#endif
+}
+TK_INLINE void d_scatter(double *p, const uint32_t *at, vd x)
+{
+    _Pragma("GCC unroll 8") for (int l = 0; l < DL; l++) p[at[l]] = x[l];
+}
+
 TK_INLINE vm d_bits(double x) { return (vm)d_set1(x); }
 TK_INLINE vd d_keep(vm m, vd x) { return (vd)(m & (vm)x); }   // 0 where m is
 TK_INLINE vd d_drop(vm m, vd x) { return (vd)(~m & (vm)x); }  // 0 where m is not
