@@ -180,19 +180,22 @@ static __attribute__((noinline, unused)) void d_far(const vd *x, vd *y, double (
         if (!(fabs((*x)[l]) <= 708)) (*y)[l] = f((*x)[l]);
 }
 
+// d_mended is y = f(x), with the lanes mended that far shows.
+TK_INLINE vd d_mended(vd x, vd y, vm far, double (*f)(double))
+{
+    if (__builtin_expect(d_none_far(far), 1)) return y;
+    vd at = x, rest = y;  // in memory, which x and y then need not be
+    d_far(&at, &rest, f);
+    return rest;
+}
+
 TK_INLINE vd d_exp(const d_exps *k, vd x)
 {
     vd m;
     vu shift;
     vm far = {0};
     d_exponents(k, 1, &x, &m, &shift, &far);
-    vd y = d_exp_of(k, m, shift);
-    if (__builtin_expect(!d_none_far(far), 0)) {
-        vd at = x, rest = y;
-        d_far(&at, &rest, exp);
-        y = rest;
-    }
-    return y;
+    return d_mended(x, d_exp_of(k, m, shift), far, exp);
 }
 
 TK_INLINE vd d_expm1(const d_exps *k, vd x)
@@ -201,13 +204,7 @@ TK_INLINE vd d_expm1(const d_exps *k, vd x)
     vu shift;
     vm far = {0};
     d_exponents(k, 1, &x, &m, &shift, &far);
-    vd y = d_expm1_of(k, m, shift);
-    if (__builtin_expect(!d_none_far(far), 0)) {
-        vd at = x, rest = y;
-        d_far(&at, &rest, expm1);
-        y = rest;
-    }
-    return y;
+    return d_mended(x, d_expm1_of(k, m, shift), far, expm1);
 }
 
 #endif
