@@ -90,6 +90,20 @@ static void store_tile(const paged *w, const tk_attention_tile *t, const paged_j
     tk_attention_store(w->k, t, &w->h, &w->view, 0, row_at(w, j->group->seq, j->begin), j->end - j->begin, j->kv_head, j->part);
 }
 
+// touch reads a chunk through, from end to end: a tile asks for the lines of a step, whose order the processor does not foresee, and
+// nothing has asked for a job's first chunk ahead.
+static void touch(const paged *w, const char *chunk)
+{
+    for (int64_t i = 0; i < w->h.kv_bytes; i += 64) (void)*(const volatile char *)(chunk + i);
+}
+
+// own_chunk is a sequence's first chunk after `shared` ones, or NULL.
+static const char *own_chunk(const paged *w, int64_t seq, int64_t kv_head, int64_t shared)
+{
+    const tk_chunks c = chunks_of(w, seq, kv_head);
+    return shared * TK_CHUNK < w->kv_len[seq] ? tk_chunk_at(&c, shared) : NULL;
+}
+
 static void paged_run(void *arg, int64_t job, int thread)
 {
     const paged *w = arg;
@@ -99,7 +113,8 @@ static void paged_run(void *arg, int64_t job, int thread)
     if (seqs == 1) {
         tk_chunks c = chunks_of(w, seq, j.kv_head);
         int64_t rows = load_tile(w, &t, &j);
-        tk_attention_walk(w->k, &t, 0, rows, &c, 0, tk_ceil_div(j.end, TK_CHUNK));
+        touch(w, tk_chunk_at(&c, 0));
+        tk_attention_walk(w->k, &t, 0, rows, &c, 0, tk_ceil_div(j.end, TK_CHUNK), NULL);
         store_tile(w, &t, &j);
         return;
     }
@@ -107,10 +122,13 @@ static void paged_run(void *arg, int64_t job, int thread)
     for (int64_t i = 0; i < seqs; i++)
         tk_attention_load(w->k, &t, &w->h, &w->view, i * heads, w->cu[seq + i], 1, j.kv_head, j.part, w->kv_len[seq + i], 0);
     tk_chunks c = chunks_of(w, seq, j.kv_head);
-    tk_attention_walk(w->k, &t, 0, seqs * heads, &c, 0, j.group->shared);
+    const int64_t shared = j.group->shared;
+    touch(w, tk_chunk_at(&c, 0));
+    tk_attention_walk(w->k, &t, 0, seqs * heads, &c, 0, shared, own_chunk(w, seq, j.kv_head, shared));
     for (int64_t i = 0; i < seqs; i++) {
         c = chunks_of(w, seq + i, j.kv_head);
-        tk_attention_walk(w->k, &t, i * heads, heads, &c, j.group->shared, tk_ceil_div(w->kv_len[seq + i], TK_CHUNK));
+        tk_attention_walk(w->k, &t, i * heads, heads, &c, shared, tk_ceil_div(w->kv_len[seq + i], TK_CHUNK),
+                          i + 1 < seqs ? own_chunk(w, seq + i + 1, j.kv_head, shared) : NULL);
         tk_attention_store(w->k, &t, &w->h, &w->view, i * heads, w->cu[seq + i], 1, j.kv_head, j.part);
     }
 }
@@ -139,6 +157,7 @@ static void split_chunks(void *arg, int64_t job, int thread)
     tk_chunks c = chunks_of(w, s->job->group->seq, s->job->kv_head);
     load_tile(w, &t, s->job);
     int64_t begin = s->from + job * s->piece, end = begin + s->piece < s->to ? begin + s->piece : s->to;
+    touch(w, tk_chunk_at(&c, begin));
     for (int64_t i = begin; i < end; i++) {
         t.m = split_state(s, i - s->from);
         t.l = t.m + s->rows;

@@ -76,12 +76,15 @@ static inline const char *tk_chunk_at(const tk_chunks *c, int64_t i)
     return i < c->lead ? c->first + i * c->stride : c->rest + (i - c->lead) * c->stride;
 }
 
-// tk_attention_walk takes rows row .. row+rows of a tile over chunks from .. to; chunk 0 starts their state.
+// tk_attention_walk takes rows row .. row+rows of a tile over chunks from .. to; chunk 0 starts their state. after: a chunk that is
+// needed when this is done, or NULL.
 static inline void tk_attention_walk(const tk_attention_ops *k, const tk_attention_tile *t, int64_t row, int64_t rows, const tk_chunks *c,
-                                     int64_t from, int64_t to)
+                                     int64_t from, int64_t to, const char *after)
 {
-    for (int64_t i = from; i < to; i++)
-        k->chunk(t, row, rows, i * TK_CHUNK, tk_chunk_at(c, i), i == 0, tk_chunk_at(c, i + 1 < to ? i + 1 : i));
+    for (int64_t i = from; i < to; i++) {
+        const char *here = tk_chunk_at(c, i);
+        k->chunk(t, row, rows, i * TK_CHUNK, here, i == 0, i + 1 < to ? tk_chunk_at(c, i + 1) : after ? after : here);
+    }
 }
 
 // Rows of q and out: `count` positions from row `row` of the op's rows on, of tile_heads heads from `head` on (fewer in the last
