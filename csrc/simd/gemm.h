@@ -51,6 +51,9 @@ enum {
     GEMM_FAR = 32,  // and into L2 when nothing has brought it there before
     // Rows of which a tile prefetches. One row reads two panels and computes little: an AVX2 machine's own prefetchers were 5 to 8 % faster.
     GEMM_FETCHES = TK_ISA_LEVEL >= 3 ? 1 : 2,
+    // Rows of a last tile of four vectors. AVX2's tiles of 3 and 4 rows by 2 vectors have no accumulators to spare beyond a product's latency:
+    // 8 rows are 6 and 2, a sixteenth faster than 4 and 4. (f32, which waits for memory, gains nothing.)
+    GEMM_LAST = TK_ISA_LEVEL == 2 ? 2 : 0,
 };
 
 // The kinds of product. GEMM_WIDE is GEMM_DOT in two FMAs: rows staged as f32, two words a step, and B's halves widened in register.
@@ -221,15 +224,16 @@ TK_INLINE void gemm_columns(int kind, int mr, int widest, long vectors, gemm_run
     }
 }
 
-// gemm_block does all of C. The rows are shared out evenly among as few tiles as hold them, K among as few chunks as the stage
-// takes. group as in gemm_run; after: the lanes that the caller needs when this is done, laid out as B's.
+// gemm_block does all of C. The rows are shared out evenly among as few tiles as hold them (but a last one of GEMM_LAST rows if that makes
+// no more tiles), K among as few chunks as the stage takes. group as in gemm_run; after: the lanes that the caller needs when this is done, laid out as B's.
 TK_INLINE void gemm_block(int kind, long m, long n, long k, const void *a, long lda, const uint32_t *b, long ldb, long group,
                           const uint32_t *after, float *c, long ldc, int accumulate)
 {
     const long depth = kind == GEMM_F32 ? 1 : 2, bytes = kind == GEMM_F32 ? 4 : 2, steps = (k + depth - 1) / depth;
     const long tiles = (m + GEMM_MR - 1) / GEMM_MR;
     if (tiles == 0) return;
-    const int most = (int)((m + tiles - 1) / tiles), widest = tiles > 1 || most > GEMM_ROWS_4 ? 1 : most > GEMM_ROWS_8 ? 2 : 3;
+    const long last = kind == GEMM_WIDE && tiles > 1 && m - GEMM_LAST <= (tiles - 1) * GEMM_MR ? GEMM_LAST : 0, others = tiles - (last > 0);
+    const int most = (int)((m - last + others - 1) / others);
     const long chunks = (steps + gemm_steps(kind, most) - 1) / gemm_steps(kind, most), chunk = chunks ? (steps + chunks - 1) / chunks : 0;
     const long far_step = (ldb + tiles - 1) / tiles;
     _Alignas(64) uint32_t stage[GEMM_STAGE];
@@ -240,7 +244,8 @@ TK_INLINE void gemm_block(int kind, long m, long n, long k, const void *a, long 
         const uint32_t *here = b + s * ldb, *following = s + count < steps ? here + count * ldb : after;
         long row = 0;
         for (long t = 0; t < tiles; t++) {
-            const int mr = (int)((m - row) / (tiles - t));
+            const int mr = (int)(t < others ? (m - last - row) / (others - t) : last);
+            const int widest = mr > GEMM_ROWS_4 || (tiles > 1 && t < others) ? 1 : mr > GEMM_ROWS_8 ? 2 : 3;
             gemm_stage(kind, mr, elements, (const char *)a + (row * lda + s * depth) * bytes, lda, stage);
             gemm_run r = {
                 .a = stage,
