@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -109,23 +110,39 @@ func (b *Bench) Close() error {
 // Info describes the back-end.
 func (b *Bench) Info() (binding.Info, error) { return b.memory.Info() }
 
-// probe measures a roof once, for about as long as window, rough being what is known of it: memory on the next part of an arena.
+// probe measures a roof once, for about as long as window, rough being what is known of it: memory on the next parts of an arena. It
+// does so in calls well below 10 ms, and yields between them: else the Go runtime takes the P away, and its monitor's wakes, every 0.1 ms for
+// some time, slow what is measured next.
 func (b *Bench) probe(d *binding.Device, r Roof, rough float64, window time.Duration) (float64, error) {
-	if r.Memory() {
-		buffer := b.in.buffer
-		if r == RoofCopy {
-			buffer = b.out.buffer
+	calls := max(1, int((window+longestProbe-1)/longestProbe))
+	seconds := 0.0 // for a unit of work
+	for range calls {
+		runtime.Gosched()
+		rate, err := b.probeOnce(d, r, rough, window.Seconds()/float64(calls))
+		if err != nil {
+			return 0, err
 		}
-		n := min(max(int(rough*window.Seconds()), leastProbed)/alignment*alignment, buffer.Len())
-		if b.probed+n > buffer.Len() {
-			b.probed = 0
-		}
-		part := buffer.Part(b.probed, n)
-		b.probed += n
-		return d.Probe(binding.Ceiling(r), part, max(1, int(rough*window.Seconds()/float64(n))))
+		seconds += 1 / rate
 	}
-	const flopsARepeat = 24 * 16 * 4 // of the widest probe; a narrower one is a little shorter
-	return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*window.Seconds()/flopsARepeat)))
+	return float64(calls) / seconds, nil
+}
+
+func (b *Bench) probeOnce(d *binding.Device, r Roof, rough, seconds float64) (float64, error) {
+	if !r.Memory() {
+		const flopsARepeat = 24 * 16 * 4 // of the widest probe; a narrower one is a little shorter
+		return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*seconds/flopsARepeat)))
+	}
+	buffer := b.in.buffer
+	if r == RoofCopy {
+		buffer = b.out.buffer
+	}
+	n := min(max(int(rough*seconds), leastProbed)/alignment*alignment, buffer.Len())
+	if b.probed+n > buffer.Len() {
+		b.probed = 0
+	}
+	part := buffer.Part(b.probed, n)
+	b.probed += n
+	return d.Probe(binding.Ceiling(r), part, max(1, int(rough*seconds/float64(n))))
 }
 
 // A Result is one case on one number of threads.
@@ -167,8 +184,9 @@ type meter struct {
 }
 
 const (
-	mostWindow  = 500 * time.Millisecond // bounds what a probe takes
-	leastProbed = 128 << 20              // bytes, lest a probe find in a cache what one before left there
+	mostWindow   = 500 * time.Millisecond // bounds what a probe takes,
+	longestProbe = 5 * time.Millisecond   // and a call of it
+	leastProbed  = 128 << 20              // bytes, lest a probe find in a cache what one before left there
 )
 
 // meter places c for device i and warms it up.

@@ -125,6 +125,7 @@ type Device struct {
 	api     *api
 	ctx     uint64
 	buffers int
+	pace    pace
 }
 
 // cError mirrors tk_error.
@@ -206,12 +207,20 @@ func (d *Device) Close() error {
 
 // call runs function f with args, whose size is set.
 func (d *Device) call(f int, args unsafe.Pointer) error {
+	yield, err := d.callOnce(f, args)
+	if yield {
+		runtime.Gosched()
+	}
+	return err
+}
+
+func (d *Device) callOnce(f int, args unsafe.Pointer) (yield bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ctx == 0 {
-		return ErrClosed
+		return false, ErrClosed
 	}
-	return d.invoke(f, args)
+	return d.pace.yield(), d.invoke(f, args)
 }
 
 func (d *Device) invoke(f int, args unsafe.Pointer) error {
