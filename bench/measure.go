@@ -112,19 +112,18 @@ func (b *Bench) Info() (binding.Info, error) { return b.memory.Info() }
 
 // probe measures a roof once, for about as long as window, rough being what is known of it: memory on the next parts of an arena. It
 // does so in calls well below 10 ms, and yields between them: else the Go runtime takes the P away, and its monitor's wakes, every 0.1 ms for
-// some time, slow what is measured next.
+// some time, slow what is measured next. The call in the middle counts: now and then one finds its threads on one CPU.
 func (b *Bench) probe(d *binding.Device, r Roof, rough float64, window time.Duration) (float64, error) {
-	calls := max(1, int((window+longestProbe-1)/longestProbe))
-	seconds := 0.0 // for a unit of work
-	for range calls {
+	rates := make([]float64, max(1, int((window+longestProbe-1)/longestProbe))|1)
+	for i := range rates {
 		runtime.Gosched()
-		rate, err := b.probeOnce(d, r, rough, window.Seconds()/float64(calls))
-		if err != nil {
+		var err error
+		if rates[i], err = b.probeOnce(d, r, rough, window.Seconds()/float64(len(rates))); err != nil {
 			return 0, err
 		}
-		seconds += 1 / rate
 	}
-	return float64(calls) / seconds, nil
+	slices.Sort(rates)
+	return rates[len(rates)/2], nil
 }
 
 func (b *Bench) probeOnce(d *binding.Device, r Roof, rough, seconds float64) (float64, error) {
@@ -185,7 +184,7 @@ type meter struct {
 
 const (
 	mostWindow   = 500 * time.Millisecond // bounds what a probe takes,
-	longestProbe = 5 * time.Millisecond   // and a call of it
+	longestProbe = 4 * time.Millisecond   // and a call of it
 	leastProbed  = 128 << 20              // bytes, lest a probe find in a cache what one before left there
 )
 
