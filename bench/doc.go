@@ -11,9 +11,10 @@
 // # How a share is measured
 //
 // Machines are shared and clocks move: the speed of memory by a half within a second, on a guest whose neighbours use it too. So a
-// measurement alternates: a probe of the op's roof, a stretch of calls, 10 ms each, a probe, a stretch. A stretch's share is the op's floor under the mean
-// of the probes before and after it, over the stretch's time a call; the benchmark's is the median of its stretches'. ns/op and GFLOP/s or GB/s are of
-// the same calls, on average. The metric's name says which roof it is a share of:
+// measurement alternates: a probe of the op's roof, a stretch of calls, 10 ms each, a probe, a stretch. A probe is the middle one of three
+// short ones, or more. A stretch's share is the op's floor under the mean of the probes before and after it, over the stretch's time a
+// call; the benchmark's is the median of its stretches'. ns/op and GFLOP/s or GB/s are of the same calls, on average. The metric's name
+// says which roof it is a share of:
 //
 //	%dot    bf16 dot products (matmul, attention and the vocabulary in bf16)
 //	%fma    f32 multiply-adds (everything else)
