@@ -193,3 +193,25 @@ func files(t testing.TB, dir string) map[string]string {
 	}
 	return all
 }
+
+// A trainer is a grpo.Run or a grpo.SFTRun.
+type trainer interface {
+	Train(ctx, stop context.Context) error
+}
+
+// inPieces trains until nothing is left to do, on what begin opens, again after every stop that it asks for. It returns the number of stops.
+func inPieces(t testing.TB, begin func(stop func()) trainer) (stops int) {
+	t.Helper()
+	for {
+		stop, cancel := context.WithCancel(context.Background())
+		err := begin(cancel).Train(context.Background(), stop)
+		cancel()
+		if err == nil {
+			return stops
+		}
+		if !errors.Is(err, grpo.ErrStopped) {
+			t.Fatal(err)
+		}
+		stops++
+	}
+}

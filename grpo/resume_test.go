@@ -2,7 +2,6 @@ package grpo_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -109,25 +108,15 @@ func TestStopped(t *testing.T) {
 	if err := newLab(t, "tiny", engine.BF16, 1, engine.TrainOptions{}).full(whole, killedRollouts).Train(context.Background(), context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	stops := 0
-	for {
+	stops := inPieces(t, func(stop func()) trainer {
 		r := newLab(t, "tiny", engine.BF16, 2, engine.TrainOptions{Recompute: true, MicroBatchRows: 100}).full(parts, killedRollouts)
-		stop, cancel := context.WithCancel(context.Background())
 		r.Progress = func(p grpo.Progress) {
 			if p.Rollout%3 == 0 {
-				cancel()
+				stop()
 			}
 		}
-		err := r.Train(context.Background(), stop)
-		cancel()
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, grpo.ErrStopped) {
-			t.Fatal(err)
-		}
-		stops++
-	}
+		return r
+	})
 	if stops != 3 {
 		t.Errorf("stopped %d times, want 3", stops)
 	}

@@ -27,23 +27,15 @@ func TestSFTRun(t *testing.T) {
 	var want string
 	for i, pieces := range []bool{false, true} {
 		dir := t.TempDir()
-		for {
+		inPieces(t, func(stop func()) trainer {
 			r := sft(dir, newLab(t, "tiny", engine.BF16, 1+i, engine.TrainOptions{Freeze: []string{"visual."}}))
-			stop, cancel := context.WithCancel(context.Background())
 			r.Progress = func(p grpo.Progress) {
 				if pieces && p.Update%7 == 0 {
-					cancel()
+					stop()
 				}
 			}
-			err := r.Train(context.Background(), stop)
-			cancel()
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, grpo.ErrStopped) {
-				t.Fatal(err)
-			}
-		}
+			return r
+		})
 		text, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
 		if err != nil {
 			t.Fatal(err)
