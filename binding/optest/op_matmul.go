@@ -127,7 +127,10 @@ func matmulCases() (cs []Case) {
 			cs = append(cs, c(matmul{m: 7, n: 40, k: 39, dtypeY: binding.F32, bias: true, residual: "r"}), c(matmul{m: 7, n: 40, k: 40, dtypeY: binding.F32, residual: "y"}))
 		}
 
-		// Benchmarks: the 3B decoder and vision tower.
+		// Benchmarks: the 3B decoder and vision tower, and a few samples being decoded.
+		for _, m := range []int{2, 4} {
+			cs = append(cs, bench(c(matmul{m: m, n: 11008, k: 2048})))
+		}
 		for _, m := range []int{1, 8, 16, 240} {
 			cs = append(cs, bench(c(matmul{m: m, n: 2048, k: 2048})))
 			if dtype == binding.BF16 {

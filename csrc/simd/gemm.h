@@ -10,14 +10,14 @@
 // needs next, of which some lanes are prefetched (never read), or NULL. Several panels a call are faster than one.
 //
 // A tile is mr rows by nv vectors of columns: 12 x 2 in the 32 AVX-512 registers, 6 x 2 in 16. Few rows take more columns instead
-// (1 x 8: four panels in flight), so that there are accumulators enough to hide the latency of a product. The rows of a tile are
+// (1 x 8, 3 x 4), so that there are accumulators enough to hide the latency of a product. The rows of a tile are
 // staged first: copied (or, where the ISA has no bf16 dot product, widened to f32) into an array of fixed stride, some 25 KB, that
 // lives in L1 while B streams past. That makes every row's address a constant offset, frees rows whose strides are near a multiple
 // of 4 KB from evicting one another, and costs a load and a store for every 16 steps of a row and pass over B's columns.
 //
-// Memory: lanes are prefetched into L1 shortly before their use. One tile of rows prefetches them into L2 some KB earlier; several
-// share a chunk of B in L2, and while they pass over it each brings in its part of the chunk that follows, at an even rate. One row is
-// left to the processor's own prefetching where that does better (GEMM_FETCHES).
+// Memory: lanes are prefetched into L1 shortly before their use. One tile of rows prefetches them into L2 some KB earlier, across the ends
+// of panels; several share a chunk of B in L2, and while they pass over it each brings in its part of the chunk that follows, at an even
+// rate. One row is left to the processor's own prefetching where that does better (GEMM_FETCHES).
 //
 // Floor: 2 m n k FLOP at the dot-product (f32: FMA) peak, or the bytes of B at the read bandwidth, whichever is later.
 #ifndef TK_SIMD_GEMM_H
@@ -35,9 +35,9 @@ enum { GEMM_MR = 12, GEMM_ROWS_8 = 2, GEMM_ROWS_4 = 6 };  // most rows of a tile
     GEMM_TILES_4(X, 1) GEMM_TILES_4(X, 2) GEMM_TILES_3(X, 3) GEMM_TILES_3(X, 4) GEMM_TILES_3(X, 5) GEMM_TILES_3(X, 6)     \
     GEMM_TILES_2(X, 7) GEMM_TILES_2(X, 8) GEMM_TILES_2(X, 9) GEMM_TILES_2(X, 10) GEMM_TILES_2(X, 11) GEMM_TILES_2(X, 12)
 #elif TK_ISA_LEVEL == 2
-enum { GEMM_MR = 6, GEMM_ROWS_8 = 1, GEMM_ROWS_4 = 2 };
+enum { GEMM_MR = 6, GEMM_ROWS_8 = 1, GEMM_ROWS_4 = 3 };
 #define GEMM_TILES(X)                                                                                                     \
-    GEMM_TILES_4(X, 1) GEMM_TILES_3(X, 2) GEMM_TILES_2(X, 3) GEMM_TILES_2(X, 4) GEMM_TILES_2(X, 5) GEMM_TILES_2(X, 6)
+    GEMM_TILES_4(X, 1) GEMM_TILES_3(X, 2) GEMM_TILES_3(X, 3) GEMM_TILES_2(X, 4) GEMM_TILES_2(X, 5) GEMM_TILES_2(X, 6)
 #else
 enum { GEMM_MR = 4, GEMM_ROWS_8 = 1, GEMM_ROWS_4 = 2 };
 #define GEMM_TILES(X) GEMM_TILES_4(X, 1) GEMM_TILES_3(X, 2) GEMM_TILES_2(X, 3) GEMM_TILES_2(X, 4)
@@ -48,10 +48,12 @@ enum {
     // Steps that B is prefetched ahead into L1: 2 KB (AVX-512: 8) of what a row's tile of most columns reads. Of twice as much AVX2 read a
     // sixth slower.
     GEMM_NEAR = TK_ISA_LEVEL >= 3 ? 16 : 8,
-    GEMM_FAR = 32,  // and into L2 when nothing has brought it there before
+    // Steps ahead into L2 when nothing has brought it there before: 16 KB with AVX2, as memory answers after 100 ns and more while a core
+    // could take 30 GB/s. 4 KB ahead, 2 to 6 rows waited for a third to a half of their time.
+    GEMM_FAR = TK_ISA_LEVEL >= 3 ? 32 : 128,
     // Rows of which a tile prefetches. One row reads two panels and computes little: an AVX2 machine's own prefetchers were 5 to 8 % faster.
     GEMM_FETCHES = TK_ISA_LEVEL >= 3 ? 1 : 2,
-    // Rows of a last tile of four vectors. AVX2's tiles of 3 and 4 rows by 2 vectors have no accumulators to spare beyond a product's latency:
+    // Rows of a last tile of four vectors. AVX2's tiles of 4 rows by 2 vectors have no accumulators to spare beyond a product's latency:
     // 8 rows are 6 and 2, a sixteenth faster than 4 and 4. (f32, which waits for memory, gains nothing.)
     GEMM_LAST = TK_ISA_LEVEL == 2 ? 2 : 0,
 };
@@ -70,7 +72,9 @@ typedef struct gemm_run {
     long steps;
     const uint32_t *b, *next;  // next: the lanes that the caller needs after these
     const uint32_t *far;       // the lanes to bring into L2 meanwhile:
-    long far_step;             // this many further on with every step
+    long far_step;             // this many further on with every step,
+    long turn;                 // until after so many steps it goes on
+    const uint32_t *beyond;    // here
     long ldb, group;           // lanes from one step to the next; from one 32 columns to the next
     float *c;
     long ldc;
@@ -94,10 +98,31 @@ TK_INLINE float gemm_word(const uint32_t *p)
     return f;
 }
 
+// gemm_tight does one step, a and b being its words and lanes, of a tile whose accumulators leave registers for a word of each row and one
+// vector of lanes: column by column, in an order that the compiler may not change, lest it spill accumulators, which halves the speed.
+TK_INLINE void gemm_tight(const int kind, const int mr, const int nv, const uint32_t *a, long stride, const uint32_t *b, long group, vf acc[][8])
+{
+    const int words = kind == GEMM_WIDE ? 2 : 1;
+#pragma GCC unroll 2
+    for (int w = 0; w < words; w++) {
+        vf av[GEMM_MR];
+#pragma GCC unroll 12
+        for (int i = 0; i < mr; i++) av[i] = v_held(v_set1(gemm_word(a + i * stride + w)));
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j++) {
+            const vi lanes = v_lanes(b + j * VL / 32 * group + j * VL % 32);
+            const vf x = v_held(kind == GEMM_F32 ? v_as_f32(lanes) : w ? v_high_bf16_tight(lanes) : v_low_bf16(lanes));
+#pragma GCC unroll 12
+            for (int i = 0; i < mr; i++) acc[i][j] = v_fma_tight(av[i], x, acc[i][j]);
+        }
+    }
+}
+
 TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_run *r)
 {
     const uint32_t *a = r->a, *b = r->b, *far = r->far;
     const long far_step = r->far_step, stride = gemm_stride(mr), steps = r->steps, ldb = r->ldb, group = r->group;
+    const int tight = TK_ISA_LEVEL == 2 && mr == GEMM_ROWS_4 && nv == 4;
     vf acc[GEMM_MR][8];
 #pragma GCC unroll 12
     for (int i = 0; i < mr; i++)
@@ -105,10 +130,12 @@ TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_
         for (int j = 0; j < nv; j++) acc[i][j] = r->accumulate ? v_load(r->c + i * r->ldc + j * VL) : v_zero();
 
     // The last steps prefetch the start of the next lanes.
-    long s = 0, turn = steps > GEMM_NEAR ? steps - GEMM_NEAR : 0;
-    for (int part = 0; part < 2; part++) {
-        const long end = part ? steps : turn;
-        const uint32_t *near = part ? r->next : b + GEMM_NEAR * ldb;
+    const long turn = steps > GEMM_NEAR ? steps - GEMM_NEAR : 0, ends[3] = {r->turn < turn ? r->turn : turn, turn, steps};
+    long s = 0;
+    for (int part = 0; part < 3; part++) {
+        const long end = ends[part];
+        const uint32_t *near = part == 2 ? r->next : b + (s + GEMM_NEAR) * ldb;
+        if (part == 1) far = r->beyond;
         for (; s < end; s++, near += ldb, far += far_step) {
             const uint32_t *bs = b + s * ldb;
             if (mr >= GEMM_FETCHES) {
@@ -118,6 +145,10 @@ TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_
 #pragma GCC unroll 8
                 for (int j = 0; j < nv; j++)
                     if (j * VL % 32 == 0 || (j * VL % 16 == 0 && far_step > 16)) __builtin_prefetch(far + j * VL / 32 * group + j * VL % 32, 0, 2);
+            }
+            if (tight) {
+                gemm_tight(kind, mr, nv, a + (kind == GEMM_WIDE ? 2 : 1) * s, stride, bs, group, acc);
+                continue;
             }
             vi bv[8];
 #pragma GCC unroll 8
@@ -219,6 +250,7 @@ TK_INLINE void gemm_columns(int kind, int mr, int widest, long vectors, gemm_run
         r->c = c + j * VL;
         r->next = end < vectors ? b + there : after;
         r->far = far + here;
+        r->beyond = r->turn ? r->next : r->far;
         tiles[log](r);
         j = end;
     }
@@ -252,6 +284,7 @@ TK_INLINE void gemm_block(int kind, long m, long n, long k, const void *a, long 
                 .steps = count,
                 .b = here,
                 .far_step = far_step,
+                .turn = tiles > 1 || count <= GEMM_FAR ? 0 : count - GEMM_FAR,
                 .ldb = ldb,
                 .group = group,
                 .c = c + row * ldc,

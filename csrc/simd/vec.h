@@ -7,6 +7,8 @@
 //   - v_max(a, b) and v_min(a, b) return b when either is NaN: put the constant first and NaN survives.
 //   - v_dot(acc, a, b) is the bf16 lane product of the ABI: acc + a.lo*b.lo + a.hi*b.hi, in the ISA's own order.
 //   - v_low_bf16 and v_high_bf16 widen the two bf16 of each lane; v_dot on an ISA without the instruction is two FMAs, low first.
+//   - v_held(x) is x, computed there and then, in a register. v_fma_tight and v_high_bf16_tight are v_fma and v_high_bf16 for where no
+//     register is free: they are done in their order, the sum stays where it is, and the mask comes from memory.
 //   - v_hsum and v_hmax reduce by halves: one fixed tree for each VL.
 //   - v_load2_bf16 widens 2 VL bf16 into two vectors, in an order of the ISA's own; v_load2 and v_store2_bf16 have the same order.
 //   - v_store2_bf16_clean is v_store2_bf16 for results whose NaNs have 0 in the low half of their bits, as have those that arithmetic makes of
@@ -252,6 +254,18 @@ TK_INLINE void v_storen_bf16(uint16_t *p, vf x, long n)
 }
 TK_INLINE vf v_low_bf16(vi x) { return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)); }
 TK_INLINE vf v_high_bf16(vi x) { return _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000u))); }
+TK_INLINE vf v_fma_tight(vf a, vf b, vf c)
+{
+    __asm__ volatile("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+TK_INLINE vf v_high_bf16_tight(vi x)
+{
+    static const _Alignas(32) uint32_t high[8] = {0xffff0000, 0xffff0000, 0xffff0000, 0xffff0000, 0xffff0000, 0xffff0000, 0xffff0000, 0xffff0000};
+    vf y;
+    __asm__ volatile("vpand %2, %1, %0" : "=x"(y) : "x"(x), "m"(high));
+    return y;
+}
 TK_INLINE vf v_dot(vf acc, vi a, vi b)
 {
     const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
@@ -376,7 +390,17 @@ TK_INLINE vf v_pow2(vf t)
 }
 #endif
 
+TK_INLINE vf v_held(vf x)
+{
+#if TK_ISA_LEVEL >= 2
+    __asm__ volatile("" : "+v"(x));
+#endif
+    return x;
+}
+
 #if TK_ISA_LEVEL != 2
+TK_INLINE vf v_fma_tight(vf a, vf b, vf c) { return v_fma(a, b, c); }
+TK_INLINE vf v_high_bf16_tight(vi x) { return v_high_bf16(x); }
 TK_INLINE void v_store2_bf16_clean(uint16_t *p, vf a, vf b) { v_store2_bf16(p, a, b); }
 TK_INLINE vf v_clean(vf x) { return x; }
 #endif

@@ -15,14 +15,7 @@ enum { WIDE = 4, WIDE_LANES = WIDE * VL };
 
 // v_const is x in a register: a constant that the compiler knows it would rather fetch anew for every operation, and two loads a cycle are
 // what then limits a kernel.
-TK_INLINE vf v_const(float x)
-{
-    vf c = v_set1(x);
-#if TK_ISA_LEVEL >= 2
-    __asm__ volatile("" : "+v"(c));
-#endif
-    return c;
-}
+TK_INLINE vf v_const(float x) { return v_held(v_set1(x)); }
 
 // A step of n polynomials: p = p x + c; and the first step: p = c1 x + c0.
 TK_INLINE void wide_horner(int n, vf *p, const vf *x, float c)
