@@ -37,47 +37,56 @@ func TestCheck(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine's work")
 	}
-	for _, c := range tested() {
-		if c.Op == "sample" || c.Work().FLOPs > 2e6 {
-			continue // the naive loop draws nothing; the large cases are as the small ones
-		}
-		p := c.New()
-		if err := p.Check(answer(p)); err != nil {
-			t.Error(err)
-		}
-		p.solve()
-		for _, name := range p.outputs() {
-			o := p.tensors[name]
-			n := o.rows * o.cols
-			if n == 0 || o.exact != nil && string(o.exact) == string(o.before) {
-				continue
-			}
-			i := n / 2
-			r := answer(p)
-			at := o.index(i/o.cols, i%o.cols)
-			got := o.kind.load(r.memory[name], at)
-			if got != got || math.IsInf(got, 0) {
-				continue
-			}
-			o.kind.store(r.memory[name], at, math.NaN())
-			if p.Check(r) == nil {
-				t.Errorf("%s: NaN in %s[%d] passes", c, name, i)
-			}
-			step := tolerance{roundoff: o.kind.roundoff()}
-			if o.exact == nil {
-				step = p.tolerance(name)
-			}
-			var largest float64
-			for _, v := range o.ref {
-				if finite(v) {
-					largest = max(largest, math.Abs(v))
+	for _, cases := range byOp(tested()) {
+		t.Run(cases[0].Op, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range cases {
+				if c.Op == "sample" || c.Work().FLOPs > 2e6 {
+					continue // the naive loop draws nothing; the large cases are as the small ones
 				}
+				testCheck(t, c)
 			}
-			off := got + 3*step.abs + 10*step.roundoff*(largest+math.Abs(got)+0.3)
-			o.kind.store(r.memory[name], at, off)
-			if p.Check(r) == nil {
-				t.Errorf("%s: %s[%d] of %v instead of %v passes", c, name, i, off, got)
+		})
+	}
+}
+
+func testCheck(t *testing.T, c Case) {
+	p := c.New()
+	if err := p.Check(answer(p)); err != nil {
+		t.Error(err)
+	}
+	p.solve()
+	for _, name := range p.outputs() {
+		o := p.tensors[name]
+		n := o.rows * o.cols
+		if n == 0 || o.exact != nil && string(o.exact) == string(o.before) {
+			continue
+		}
+		i := n / 2
+		r := answer(p)
+		at := o.index(i/o.cols, i%o.cols)
+		got := o.kind.load(r.memory[name], at)
+		if got != got || math.IsInf(got, 0) {
+			continue
+		}
+		o.kind.store(r.memory[name], at, math.NaN())
+		if p.Check(r) == nil {
+			t.Errorf("%s: NaN in %s[%d] passes", c, name, i)
+		}
+		step := tolerance{roundoff: o.kind.roundoff()}
+		if o.exact == nil {
+			step = p.tolerance(name)
+		}
+		var largest float64
+		for _, v := range o.ref {
+			if finite(v) {
+				largest = max(largest, math.Abs(v))
 			}
+		}
+		off := got + 3*step.abs + 10*step.roundoff*(largest+math.Abs(got)+0.3)
+		o.kind.store(r.memory[name], at, off)
+		if p.Check(r) == nil {
+			t.Errorf("%s: %s[%d] of %v instead of %v passes", c, name, i, off, got)
 		}
 	}
 }

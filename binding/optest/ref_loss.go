@@ -22,17 +22,18 @@ func refGroupAdvantage(rewards []float64, group []int32, groups int, scale uint3
 		}
 	}
 	_, batch := refMoments(all)
+	same := make([]bool, groups)
 	for g, m := range members {
 		count[g] = int32(len(m))
 		mean[g], std[g] = refMoments(m)
+		same[g] = len(m) > 0 && slices.Min(m) == slices.Max(m)
 		if lone && len(m) == 1 {
 			mean[g], std[g] = 0, 1
 		}
 	}
 	for i, r := range rewards {
-		m := members[group[i]]
-		alone := lone && len(m) == 1
-		if math.IsNaN(r) || !alone && slices.Min(m) == slices.Max(m) {
+		alone := lone && count[group[i]] == 1
+		if math.IsNaN(r) || !alone && same[group[i]] {
 			continue
 		}
 		s := std[group[i]]
