@@ -135,29 +135,6 @@ func TestDemo(t *testing.T) {
 		}
 	})
 
-	t.Run("again", func(t *testing.T) {
-		o := thinker(t, "", "demo", "--quick", "--seed", "3", "--out", whole)
-		if o.code != 0 || strings.Count(o.stderr, "nothing was left to do") != 2 {
-			t.Fatalf("%+v", o)
-		}
-		second := lastLine(t, o.stdout)
-		second.Seconds = first.Seconds
-		if got, want := jsonLine(t, second), jsonLine(t, first); got != want {
-			t.Errorf("the second time it is %s, the first time %s", got, want)
-		}
-		sameDemo(t, demoFiles(t, whole), files)
-	})
-
-	t.Run("another", func(t *testing.T) {
-		goOn := "go on with that one by: thinker demo --out " + whole + " --seed 3 --quick\n"
-		for _, args := range [][]string{{"--seed", "4", "--quick"}, {"--seed", "3"}} {
-			if o := thinker(t, "", append([]string{"demo", "--out", whole}, args...)...); o.code != exitError || !strings.HasSuffix(o.stderr, goOn) || o.stdout != "" {
-				t.Errorf("%s: %+v", args, o)
-			}
-		}
-		sameDemo(t, demoFiles(t, whole), files)
-	})
-
 	// The first signal ends it with the command that goes on, stage by stage.
 	t.Run("interrupts", func(t *testing.T) {
 		t.Parallel()
@@ -184,6 +161,29 @@ func TestDemo(t *testing.T) {
 	if testing.Short() {
 		return // the rest is about files alone
 	}
+
+	t.Run("again", func(t *testing.T) {
+		o := thinker(t, "", "demo", "--quick", "--seed", "3", "--out", whole)
+		if o.code != 0 || strings.Count(o.stderr, "nothing was left to do") != 2 {
+			t.Fatalf("%+v", o)
+		}
+		second := lastLine(t, o.stdout)
+		second.Seconds = first.Seconds
+		if got, want := jsonLine(t, second), jsonLine(t, first); got != want {
+			t.Errorf("the second time it is %s, the first time %s", got, want)
+		}
+		sameDemo(t, demoFiles(t, whole), files)
+	})
+
+	t.Run("another", func(t *testing.T) {
+		goOn := "go on with that one by: thinker demo --out " + whole + " --seed 3 --quick\n"
+		for _, args := range [][]string{{"--seed", "4", "--quick"}, {"--seed", "3"}} {
+			if o := thinker(t, "", append([]string{"demo", "--out", whole}, args...)...); o.code != exitError || !strings.HasSuffix(o.stderr, goOn) || o.stdout != "" {
+				t.Errorf("%s: %+v", args, o)
+			}
+		}
+		sameDemo(t, demoFiles(t, whole), files)
+	})
 
 	// A signal from outside, which may come when the stage is over already.
 	t.Run("kills", func(t *testing.T) {
