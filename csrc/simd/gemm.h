@@ -53,9 +53,6 @@ enum {
     GEMM_FAR = TK_ISA_LEVEL >= 3 ? 32 : 128,
     // Rows of which a tile prefetches. One row reads two panels and computes little: an AVX2 machine's own prefetchers were 5 to 8 % faster.
     GEMM_FETCHES = TK_ISA_LEVEL >= 3 ? 1 : 2,
-    // Rows of a last tile of four vectors. AVX2's tiles of 4 rows by 2 vectors have no accumulators to spare beyond a product's latency:
-    // 8 rows are 6 and 2, a sixteenth faster than 4 and 4. (f32, which waits for memory, gains nothing.)
-    GEMM_LAST = TK_ISA_LEVEL == 2 ? 2 : 0,
 };
 
 // The kinds of product. GEMM_WIDE is GEMM_DOT in two FMAs: rows staged as f32, two words a step, and B's halves widened in register.
@@ -256,15 +253,25 @@ TK_INLINE void gemm_columns(int kind, int mr, int widest, long vectors, gemm_run
     }
 }
 
-// gemm_block does all of C. The rows are shared out evenly among as few tiles as hold them (but a last one of GEMM_LAST rows if that makes
-// no more tiles), K among as few chunks as the stage takes. group as in gemm_run; after: the lanes that the caller needs when this is done, laid out as B's.
+// gemm_last is how many of m rows a last tile of four vectors takes, 0 where all tiles share them evenly. AVX2's tiles of 4 rows by 2 vectors
+// have no accumulators to spare beyond a product's latency: 8 rows are 6 and 2, a sixteenth faster than 4 and 4, and 9 are 6 and 3. (f32,
+// which waits for memory, gains nothing, nor do 15 rows.)
+TK_INLINE long gemm_last(int kind, long m, long tiles)
+{
+    if (TK_ISA_LEVEL != 2 || kind != GEMM_WIDE || tiles == 1) return 0;
+    const long most = (tiles - 1) * GEMM_MR;
+    return m <= most + 2 ? 2 : m == most + 3 && tiles == 2 ? 3 : 0;
+}
+
+// gemm_block does all of C. The rows are shared out evenly among as few tiles as hold them, but for a last one (gemm_last), K among as few
+// chunks as the stage takes. group as in gemm_run; after: the lanes that the caller needs when this is done, laid out as B's.
 TK_INLINE void gemm_block(int kind, long m, long n, long k, const void *a, long lda, const uint32_t *b, long ldb, long group,
                           const uint32_t *after, float *c, long ldc, int accumulate)
 {
     const long depth = kind == GEMM_F32 ? 1 : 2, bytes = kind == GEMM_F32 ? 4 : 2, steps = (k + depth - 1) / depth;
     const long tiles = (m + GEMM_MR - 1) / GEMM_MR;
     if (tiles == 0) return;
-    const long last = kind == GEMM_WIDE && tiles > 1 && m - GEMM_LAST <= (tiles - 1) * GEMM_MR ? GEMM_LAST : 0, others = tiles - (last > 0);
+    const long last = gemm_last(kind, m, tiles), others = tiles - (last > 0);
     const int most = (int)((m - last + others - 1) / others);
     const long chunks = (steps + gemm_steps(kind, most) - 1) / gemm_steps(kind, most), chunk = chunks ? (steps + chunks - 1) / chunks : 0;
     const long far_step = (ldb + tiles - 1) / tiles;
