@@ -70,8 +70,7 @@ typedef struct gemm_run {
     const uint32_t *b, *next;  // next: the lanes that the caller needs after these
     const uint32_t *far;       // the lanes to bring into L2 meanwhile:
     long far_step;             // this many further on with every step,
-    long turn;                 // until after so many steps it goes on
-    const uint32_t *beyond;    // here
+    long turn;                 // until it goes on at next: the step, or 0 for never
     long ldb, group;           // lanes from one step to the next; from one 32 columns to the next
     float *c;
     long ldc;
@@ -132,7 +131,7 @@ TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_
     for (int part = 0; part < 3; part++) {
         const long end = ends[part];
         const uint32_t *near = part == 2 ? r->next : b + (s + GEMM_NEAR) * ldb;
-        if (part == 1) far = r->beyond;
+        if (part == 1 && r->turn) far = r->next;
         for (; s < end; s++, near += ldb, far += far_step) {
             const uint32_t *bs = b + s * ldb;
             if (mr >= GEMM_FETCHES) {
@@ -247,7 +246,6 @@ TK_INLINE void gemm_columns(int kind, int mr, int widest, long vectors, gemm_run
         r->c = c + j * VL;
         r->next = end < vectors ? b + there : after;
         r->far = far + here;
-        r->beyond = r->turn ? r->next : r->far;
         tiles[log](r);
         j = end;
     }
