@@ -11,10 +11,11 @@
 #include "check.h"
 
 enum {
-    BLOCK = 256 << 10,  // bytes of x, dy and dx: part of an L2 cache. dw goes from thread to thread with every block: of half as many it took a fifth longer
-    BLOCKS = 4,          // for each thread, at least
+    // Bytes of x, dy and dx: part of an L2 cache. dw goes from thread to thread with every block: of half as many it took a fifth longer.
+    BLOCK = 256 << 10,
+    BLOCKS = 4,  // for each thread, at least
     STRIPS = 16,
-    STRIP_LEAST = 512,   // columns
+    STRIP_LEAST = 512,  // columns
     SPINS = 4096,
 };
 

@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 		t.Skip("there are no references in this build")
 	}
 	if testing.Short() {
-		t.Skip("one goroutine's work")
+		t.Skip("the references alone, which call nothing that others do")
 	}
 	for _, cases := range byOp(tested()) {
 		t.Run(cases[0].Op, func(t *testing.T) {
@@ -44,13 +44,14 @@ func TestCheck(t *testing.T) {
 				if c.Op == "sample" || c.Work().FLOPs > 2e6 {
 					continue // the naive loop draws nothing; the large cases are as the small ones
 				}
-				testCheck(t, c)
+				checkRefuses(t, c)
 			}
 		})
 	}
 }
 
-func testCheck(t *testing.T, c Case) {
+// checkRefuses: a case's right answer passes, and fails once an element of an output is NaN or off.
+func checkRefuses(t *testing.T, c Case) {
 	p := c.New()
 	if err := p.Check(answer(p)); err != nil {
 		t.Error(err)

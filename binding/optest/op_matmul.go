@@ -87,7 +87,7 @@ func matmulCases() (cs []Case) {
 			return newCase("matmul", dtype, s, kv...)
 		}
 		// Rows around the tile's, columns around the panel's, odd and even depths.
-		for _, m := range []int{1, 2, 3, 7, 12, 13, 25, 48, 240} {
+		for _, m := range []int{1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 25, 48, 240} {
 			cs = append(cs, c(matmul{m: m, n: 100, k: 37}), c(matmul{m: m, n: 64, k: 100, bias: true}))
 		}
 		for _, n := range []int{1, 15, 16, 17, 31, 32, 33, 129, 640} {
