@@ -57,22 +57,14 @@ TK_INLINE void expneg_begin(const vf *y, vf *t, vf *r)
     { const vf c0 = v_const(-2.12194440e-4f); WIDE_FOR(i) r[i] = v_fma(v_sub(t[i], to_int), c0, r[i]); }
 }
 
-// expneg_begin_near and expneg_end_near are the same within 6e-6 of it, as much as a bf16 result keeps: a polynomial of degree 4, ln 2 in one
-// part.
-TK_INLINE void expneg_begin_near(const vf *y, vf *t, vf *r)
-{
-    const vf to_int = v_const(0x1.8p23f);
-    { const vf c0 = v_const(-1.44269504088896341f); WIDE_FOR(i) t[i] = v_fma(y[i], c0, to_int); }
-    { const vf c0 = v_const(0.693147180559945309f); WIDE_FOR(i) r[i] = v_fma(v_sub(t[i], to_int), c0, y[i]); }
-}
+// What a bf16 result keeps of 2^w: w = n + r with n a multiple of 1/8 and |r| <= 1/16, t = n + TO_EIGHTHS. 2^n is v_pow2(t), and pow2_near sets p
+// to 2^r within 4e-6, exactly 1 at 0: in all two operations fewer than with n an integer.
+#define TO_EIGHTHS 0x1.8p20f
 
-TK_INLINE void expneg_end_near(const vf *r, const vf *t, vf *e)
+TK_INLINE void pow2_near(const vf *r, vf *p)
 {
-    wide_line(WIDE, e, r, 4.127768055e-02f, -1.675352901e-01f);
-    wide_horner(WIDE, e, r, 5.000512004e-01f);
-    wide_horner(WIDE, e, r, -1);
-    wide_horner(WIDE, e, r, 1);
-    WIDE_FOR(i) e[i] = v_shift_exponent(e[i], t[i]);
+    wide_line(WIDE, p, r, 2.402265070e-01f, 6.933098078e-01f);
+    wide_horner(WIDE, p, r, 1);
 }
 
 // v_expneg is e^-y for y >= 0; 0 above EXPNEG_MOST (where f32 has no normal numbers); NaN stays.

@@ -62,28 +62,23 @@ TK_INLINE void normal_wide(const vf *a, vf *p, vf *e)
     WIDE_FOR(i) e[i] = v_shift_down(e[i], t[i]);
 }
 
-// The same within 2^-16 for a F(-a), as much as a bf16 result keeps: that is q p e 2^-n. a R(a) is q times a polynomial of degree 5 in
-// q = a/(a + 4.5125) (6e-6), e^(-a^2/2) is 2^-n 2^r with a polynomial of degree 4 in r (3e-6).
-TK_INLINE void normal_begin_near(const vf *a, vf *t, vf *r, vf *q)
-{
-    const vf to_int = v_const(0x1.8p23f), log2e = v_const(0.72134752044448170f);
-    { const vf c0 = v_const(4.5125f); WIDE_FOR(i) q[i] = v_quotient(a[i], v_add(a[i], c0)); }
-    WIDE_FOR(i) r[i] = v_mul(a[i], a[i]);
-    WIDE_FOR(i) t[i] = v_fma(r[i], log2e, to_int);
-    WIDE_FOR(i) r[i] = v_fnma(r[i], log2e, v_sub(t[i], to_int));  // n - a^2/2 log2 e
-}
+// normal_near sets p to -log2 F(-a) within 3e-5, as much as a bf16 result keeps of F(-a), for 0 <= a <= NORMAL_NEAR_MOST, where 2^-p is 0: what
+// is nearly a parabola is a polynomial of degree 9, without a quotient; even and odd terms apart, lest they wait for one another.
+#define NORMAL_NEAR_MOST 13.0f
 
-TK_INLINE void normal_end_near(const vf *r, const vf *q, vf *p, vf *e)
+TK_INLINE void normal_near(const vf *a, vf *p)
 {
-    wide_line(WIDE, e, r, 9.570090215e-03f, 5.59178594e-02f);
-    wide_line(WIDE, p, q, -1.132501697f, 4.663737858f);
-    wide_horner(WIDE, e, r, 2.402474512e-01f);
-    wide_horner(WIDE, p, q, -8.531213736f);
-    wide_horner(WIDE, e, r, 6.931218149e-01f);
-    wide_horner(WIDE, p, q, 9.007151940f);
-    wide_horner(WIDE, e, r, 9.999992614e-01f);
-    wide_horner(WIDE, p, q, -5.868674698f);
-    wide_horner(WIDE, p, q, 2.256263034f);
+    vf q[WIDE], s[WIDE];
+    WIDE_FOR(i) s[i] = v_mul(a[i], a[i]);
+    wide_line(WIDE, p, s, 2.01239516e-09f, 4.617326292e-06f);
+    wide_line(WIDE, q, s, -1.452877274e-07f, -8.553007716e-05f);
+    wide_horner(WIDE, p, s, 1.034397522e-03f);
+    wide_horner(WIDE, q, s, -8.723311703e-03f);
+    wide_horner(WIDE, p, s, 5.408888128e-02f);
+    wide_horner(WIDE, q, s, 4.586362851e-01f);
+    wide_horner(WIDE, p, s, 1.151050987f);
+    wide_horner(WIDE, q, s, 1.000025719f);
+    WIDE_FOR(i) p[i] = v_fma(p[i], a[i], q[i]);
 }
 
 #endif

@@ -8,11 +8,18 @@
 // Where bf16 has an order of its own, rows of up to so many columns find the weights in that order, put down with the first row.
 enum { RMSNORM_REORDERED = TK_ISA_LEVEL == 2 ? 4096 : 0 };
 
+#define rmsnorm_weight_f32 wide_get_f32
+TK_INLINE void rmsnorm_weight_bf16(const float *w, vf *weight)
+{
+    wide_get_f32_as_bf16(w, weight);
+    WIDE_FOR(l) weight[l] = v_clean(weight[l]);
+}
+
 TK_INLINE void rmsnorm_reorder(const float *w, float *reordered)
 {
     vf v[WIDE];
-    wide_get_f32_as_bf16(w, v);
-    WIDE_FOR(l) v_store(reordered + l * VL, v_clean(v[l]));
+    rmsnorm_weight_bf16(w, v);
+    WIDE_FOR(l) v_store(reordered + l * VL, v[l]);
 }
 
 #define RMSNORM_ROWS(T, type, reorders)                                                                                     \
@@ -27,10 +34,9 @@ TK_INLINE void rmsnorm_reorder(const float *w, float *reordered)
         vf v[WIDE], weight[WIDE];                                                                                           \
         wide_get_##T(x, v);                                                                                                 \
         if (reordered) wide_get_f32(w, weight);                                                                             \
-        else wide_get_f32_as_##T(w, weight);                                                                                \
+        else rmsnorm_weight_##T(w, weight);                                                                                 \
         WIDE_FOR(l) v[l] = v_mul(v_mul(v[l], r), weight[l]);                                                                \
-        if (reordered) wide_put_##T##_clean(y, v);                                                                          \
-        else wide_put_##T(y, v);                                                                                            \
+        wide_put_##T##_clean(y, v);                                                                                         \
     }                                                                                                                       \
     /* x scaled by r to y, if r is not NULL, and the squares of next added to acc, if next is not NULL */                  \
     TK_INLINE void rmsnorm_steps_##T(const type *x, const float *w, type *y, const vf *r, const type *next, vf *acc,        \

@@ -5,8 +5,8 @@
 // Floor: three operands of memory, or about 20 FLOPs an element.
 #include "expneg.h"
 
-// f32 waits for memory, which vectors held in L1 would only add to. bf16 goes in three parts: swiglu_begin holds z up, and r and t of the
-// exponential of a step; swiglu_middle makes 1 + e^-z of these.
+// f32 waits for memory, which vectors held in L1 would only add to. bf16 goes in three parts: swiglu_begin holds z up, and r and t of e^-z
+// (expneg.h); swiglu_middle makes 1 + e^-z of these.
 TK_INLINE void swiglu_step_f32(const float *g, const float *u, float *y)
 {
     vf z[WIDE], s[WIDE], t[WIDE], r[WIDE];
@@ -35,7 +35,9 @@ TK_INLINE void swiglu_begin(const uint16_t *g, const uint16_t *u, float *held)
     { const vf c0 = v_const(-EXPNEG_MOST); WIDE_FOR(i) z[i] = v_max(c0, z[i]); }
     WIDE_FOR(i) v_store(WIDE_HELD(held, 0, i), v_mul(z[i], y[i]));
     { const vf c0 = v_const(EXPNEG_MOST); WIDE_FOR(i) y[i] = v_min(c0, z[i]); }
-    expneg_begin_near(y, t, r);
+    const vf to_eighths = v_const(TO_EIGHTHS), slope = v_const(-1.44269504088896341f);
+    WIDE_FOR(i) t[i] = v_fma(y[i], slope, to_eighths);
+    WIDE_FOR(i) r[i] = v_fma(y[i], slope, v_sub(to_eighths, t[i]));
     WIDE_FOR(i) v_store(WIDE_HELD(held, 1, i), r[i]);
     WIDE_FOR(i) v_store(WIDE_HELD(held, 2, i), t[i]);
 }
@@ -45,8 +47,8 @@ TK_INLINE void swiglu_middle(float *held)
     vf r[WIDE], t[WIDE], e[WIDE];
     WIDE_FOR(i) r[i] = v_load(WIDE_HELD(held, 1, i));
     WIDE_FOR(i) t[i] = v_load(WIDE_HELD(held, 2, i));
-    expneg_end_near(r, t, e);
-    { const vf c0 = v_const(1); WIDE_FOR(i) v_store(WIDE_HELD(held, 1, i), v_add(e[i], c0)); }
+    pow2_near(r, e);
+    { const vf c0 = v_const(1); WIDE_FOR(i) v_store(WIDE_HELD(held, 1, i), v_fma(e[i], v_pow2(t[i]), c0)); }
 }
 
 TK_INLINE void swiglu_end(uint16_t *y, const float *held)
