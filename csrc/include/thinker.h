@@ -15,8 +15,8 @@
 //
 // Numbers
 //   dtype      TK_F32 or TK_BF16 is an op's storage type; arithmetic and accumulation are f32 in both. bf16 results are rounded
-//              once, to nearest; of two equally near to even, but in swiglu, gelu, rmsnorm and rope, whose f32 values have been
-//              rounded several times, to either.
+//              once, to nearest; of two equally near to even, but where f32 values have been rounded several times (swiglu, gelu,
+//              rmsnorm, rope, attention's p), to either.
 //   lanes      Packed operands are arrays of 32-bit lanes: one f32, or two consecutive bf16 (k even in the low half). A "k step"
 //              is one lane deep: 1 element of K in f32, 2 in bf16.
 //   order      Every output element is one accumulator per k step in increasing k, starting at +0, in every kernel and for every

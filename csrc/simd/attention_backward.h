@@ -160,13 +160,12 @@ TK_INLINE grad_run grad_run_of(const tk_grad_tile *t, const tk_grad_mask *m, con
 TK_INLINE void grad_row(const tk_grad_tile *t, const tk_grad_mask *m, long r, float lse, float d)
 {
     const long seen = lse == -INFINITY ? 0 : grad_seen(m, r);
-    const vf scale = v_set1(t->scale), norm = v_set1(lse), delta = v_set1(d);
+    const vf scale = v_set1(t->scale), norm = v_set1(-lse), delta = v_set1(d), most = v_set1(EXPNEG_MOST);
     float *p = t->p + r * TK_GRAD_LD, *ds = t->ds + r * TK_GRAD_LD;
     for (long j = 0; j < m->keys; j += VL) {
         vf e = v_zero(), g = v_zero();
         if (j < seen) {
-            vf y = v_fnma(scale, v_load(p + j), norm);  // not below 0, but for rounding
-            e = v_expneg(v_max(v_set1(-EXPNEG_MOST), y));
+            e = v_expdown(v_min(most, v_fma(scale, v_load(p + j), norm)));  // not above 0, but for rounding
             g = v_mul(v_mul(scale, e), v_sub(v_load(ds + j), delta));
             if (j + VL > seen) {
                 uint32_t mask = ((uint32_t)1 << (seen - j)) - 1;

@@ -108,9 +108,7 @@ TK_INLINE void weight_bf16(attn_bf16 *p, vf x)
 #if TK_ISA_LEVEL >= 4
     v_store_bf16(p, x);
 #else
-    uint16_t t[VL];
-    v_store_bf16(t, x);
-    v_store(p, v_load_bf16(t));
+    v_store(p, v_as_bf16(x));
 #endif
 }
 
@@ -132,7 +130,7 @@ TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
         float max = v_hmax(top);                                                                                                           \
         vf vmax = v_set1(max), sum = v_zero();                                                                                             \
         _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++) {                                                                        \
-            vf e = v_expneg(v_sub(vmax, seen_vector(s, j, seen, masked)));                                                                 \
+            vf e = v_expdown(v_sub(seen_vector(s, j, seen, masked), vmax));                                                                \
             sum = v_add(sum, e);                                                                                                           \
             weight_##T(p + j * VL, e);                                                                                                     \
         }                                                                                                                                  \

@@ -57,10 +57,22 @@ TK_INLINE void expneg_begin(const vf *y, vf *t, vf *r)
     { const vf c0 = v_const(-2.12194440e-4f); WIDE_FOR(i) r[i] = v_fma(v_sub(t[i], to_int), c0, r[i]); }
 }
 
-// What a bf16 result keeps of 2^w: w = n + r with n a multiple of 1/8 and |r| <= 1/16, t = n + TO_EIGHTHS. 2^n is v_pow2(t), and pow2_near sets p
-// to 2^r within 4e-6, exactly 1 at 0: in all two operations fewer than with n an integer.
+// By eighths: 2^w with w = n + r, n a multiple of 1/8 and |r| <= 1/16, is v_pow2(t) times a polynomial in r, t = n + TO_EIGHTHS. That is some
+// operations fewer than with n an integer, whose polynomial is longer.
 #define TO_EIGHTHS 0x1.8p20f
 
+// v_expdown is e^d for d <= 0 within 1.3e-7 of 1, and 2e-8 |d| more: exactly 1 at 0, and 0 from -88.03 down; NaN stays.
+TK_INLINE vf v_expdown(vf d)
+{
+    const vf to_eighths = v_set1(TO_EIGHTHS), slope = v_set1(1.44269504088896341f);
+    d = v_max(v_set1(-88.03f), d);
+    vf t = v_fma(d, slope, to_eighths), r = v_fma(d, slope, v_sub(to_eighths, t));
+    vf p = v_fma(v_set1(5.549621210e-02f), r, v_set1(2.402576655e-01f));
+    p = v_fma(p, r, v_set1(6.931472421e-01f));
+    return v_mul(v_fma(p, r, v_set1(1)), v_pow2(t));
+}
+
+// What a bf16 result keeps of it: pow2_near sets p to 2^r within 4e-6, exactly 1 at 0.
 TK_INLINE void pow2_near(const vf *r, vf *p)
 {
     wide_line(WIDE, p, r, 2.402265070e-01f, 6.933098078e-01f);

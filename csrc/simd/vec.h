@@ -13,6 +13,7 @@
 //   - v_load2_bf16 widens 2 VL bf16 into two vectors, in an order of the ISA's own; v_load2 and v_store2_bf16 have the same order.
 //   - v_store2_bf16_clean is v_store2_bf16 for results that may be rounded to either of two equally near, and whose NaNs have 0 in the low half
 //     of their bits, as have those that arithmetic makes of widened bf16 and of f32 that went through v_clean.
+//   - v_as_bf16(x) is x rounded to bf16 and widened again, to either of two equally near; NaNs are to be clean as above.
 //   - v_shift_exponent(p, t) is p 2^n for t = n + 1.5 2^23, n an integer: n is t's low bits. p and p 2^n must be normal; NaN may be lost.
 //   - v_shift_down(p, t) is p 2^-n likewise, 0 <= n < 512 and 0 < p < 2: anything from 0 up to 2^-126 where it is less than that.
 //   - v_pow2(t) is 2^n, rounded, for t = n + 1.5 2^20, n a multiple of 1/8 from -126 up, and 0 at -127: t's low 3 bits say the significand,
@@ -105,6 +106,11 @@ TK_INLINE vf v_high_bf16(vi x) { return _mm512_castsi512_ps(_mm512_and_si512(x, 
 TK_INLINE __m256i v_narrow_bf16(vf x) { return (__m256i)_mm512_cvtneps_pbh(x); }
 TK_INLINE vf v_dot(vf acc, vi a, vi b) { return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b); }
 #else
+TK_INLINE vf v_as_bf16(vf x)
+{
+    const __m512i half = _mm512_set1_epi32(0x8000), high = _mm512_set1_epi32((int)0xffff0000u);
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), half), high));
+}
 TK_INLINE __m256i v_narrow_bf16(vf x)
 {
     __m512i u = _mm512_castps_si512(x);
@@ -233,6 +239,11 @@ TK_INLINE void v_store2_bf16_clean(uint16_t *p, vf a, vf b)
     __m256i x = _mm256_add_epi32(_mm256_castps_si256(a), half), y = _mm256_add_epi32(_mm256_castps_si256(b), half);
     _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(x, 16), y, 0xaa));
 }
+TK_INLINE vf v_as_bf16(vf x)
+{
+    const __m256i half = _mm256_set1_epi32(0x8000), high = _mm256_set1_epi32((int)0xffff0000u);
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_add_epi32(_mm256_castps_si256(x), half), high));
+}
 TK_INLINE vf v_clean(vf x) { return _mm256_blendv_ps(x, _mm256_set1_ps(NAN), _mm256_cmp_ps(x, x, _CMP_UNORD_Q)); }
 TK_INLINE void v_load2(const float *p, vf *a, vf *b)
 {
@@ -353,6 +364,11 @@ TK_INLINE void v_storen_bf16(uint16_t *p, vf x, long n) { for (long i = 0; i < n
 TK_INLINE void v_load2(const float *p, vf *a, vf *b) { *a = v_load(p), *b = v_load(p + VL); }
 TK_INLINE void v_load2_bf16(const uint16_t *p, vf *a, vf *b) { *a = v_load_bf16(p), *b = v_load_bf16(p + VL); }
 TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b) { v_store_bf16(p, a), v_store_bf16(p + VL, b); }
+TK_INLINE vf v_as_bf16(vf x)
+{
+    typedef uint32_t vu __attribute__((vector_size(16)));
+    return (vf)(((vu)x + 0x8000) & 0xffff0000);
+}
 TK_INLINE vf v_low_bf16(vi x) { return (vf)(x << 16); }
 TK_INLINE vf v_high_bf16(vi x) { return (vf)(x & (vi){(int32_t)0xffff0000, (int32_t)0xffff0000, (int32_t)0xffff0000, (int32_t)0xffff0000}); }
 TK_INLINE vf v_dot(vf acc, vi a, vi b)
