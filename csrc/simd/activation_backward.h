@@ -16,7 +16,7 @@
 
 TK_INLINE void swiglu_backward(vf gate, vf up, vf dy, vf *dgate, vf *dup)
 {
-    vf e = v_expneg(v_abs(gate));
+    vf e = v_expdown(v_sub(v_zero(), v_abs(gate)));
     vf large = v_rcp(v_add(v_set1(1), e)), small = v_mul(e, large);
     vf s = v_select_lt(gate, v_zero(), small, large), q = v_select_lt(gate, v_zero(), large, small);
     *dup = v_mul(dy, v_mul(gate, s));
