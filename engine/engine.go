@@ -63,15 +63,8 @@ func Open(ctx context.Context, dir string, o Options) (_ *Engine, err error) {
 	}
 	defer ck.Close()
 	e.cfg = ck.Config
-	pre, err := config.LoadPreprocessor(dir)
-	if err != nil {
+	if err := CheckFrontend(dir, e.cfg, e.tok); err != nil {
 		return nil, err
-	}
-	if err := pre.Check(&e.cfg.Vision); err != nil {
-		return nil, err
-	}
-	if n := e.tok.VocabSize(); n > e.cfg.Text.VocabSize {
-		return nil, fmt.Errorf("engine: %s: the tokenizer has %d ids, the model's vocab_size is %d", dir, n, e.cfg.Text.VocabSize)
 	}
 	stops, err := config.GenerationStops(dir, e.cfg)
 	if err != nil {
@@ -81,7 +74,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Engine, err error) {
 	for _, id := range stops {
 		e.stops[int32(id)] = true
 	}
-	if e.plan, err = MakePlan(e.cfg, o, e.images.MaxPixels); err != nil {
+	if e.plan, err = MakePlan(e.cfg, o, max(e.images.MinPixels, e.images.MaxPixels)); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -113,6 +106,21 @@ func Frontend(dir string, minPixels, maxPixels int) (*tokenizer.Tokenizer, *imag
 	return tok, images, err
 }
 
+// CheckFrontend refuses a folder whose tokenizer or picture settings do not go with the model that c describes.
+func CheckFrontend(dir string, c *config.Config, tok *tokenizer.Tokenizer) error {
+	pre, err := config.LoadPreprocessor(dir)
+	if err != nil {
+		return err
+	}
+	if err := pre.Check(&c.Vision); err != nil {
+		return fmt.Errorf("engine: %s: %w", dir, err)
+	}
+	if n := tok.VocabSize(); n > c.Text.VocabSize {
+		return fmt.Errorf("engine: %s: the tokenizer has %d ids, the model's vocab_size is %d: take the tokenizer that the model was trained with", dir, n, c.Text.VocabSize)
+	}
+	return nil
+}
+
 // Images is the picture processor of a checkpoint folder, with pixel budgets of 0 taken from its preprocessor_config.json.
 func Images(dir string, minPixels, maxPixels int) (*imageproc.Processor, error) {
 	pre, err := config.LoadPreprocessor(dir)
@@ -127,7 +135,8 @@ func Images(dir string, minPixels, maxPixels int) (*imageproc.Processor, error) 
 	if maxPixels != 0 {
 		p.MaxPixels = maxPixels
 	}
-	if p.MinPixels < 1 || p.MaxPixels < p.MinPixels {
+	// One budget may pass the folder's other: as in the reference, a picture above the most is made smaller, and of the others one below the least larger.
+	if p.MinPixels < 1 || p.MaxPixels < 1 || minPixels != 0 && maxPixels != 0 && maxPixels < minPixels {
 		return nil, fmt.Errorf("engine: a pixel budget from %d to %d: want 1 <= min <= max", p.MinPixels, p.MaxPixels)
 	}
 	return p, nil
@@ -176,6 +185,9 @@ func (e *Engine) prepare() (err error) {
 func (e *Engine) banned(id int32) bool {
 	switch c := e.cfg; int(id) {
 	case c.VisionStartTokenID, c.VisionEndTokenID, c.VisionTokenID, c.ImageTokenID, c.VideoTokenID:
+		return true
+	}
+	if pad, ok := e.tok.ID(visionPad); ok && e.cfg.VisionTokenID < 0 && id == pad { // a config may do without the key
 		return true
 	}
 	return !e.tok.HasToken(id)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 	"unsafe"
 
@@ -261,7 +262,7 @@ func (g *generator) prefill(passes []stretch, budget int) ([]stretch, []*activeP
 func (e *Engine) demand(p *Prompt, maxTokens int) (limit, own, sample int, err error) {
 	limit = min(maxTokens, e.MaxContext()-len(p.IDs))
 	if limit <= 0 {
-		return 0, 0, 0, fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(p.IDs), e.MaxContext())
+		return 0, 0, 0, fmt.Errorf("the prompt has %d tokens and leaves none for an answer, the model's context is %d: shorten it, or lower the pixel budget", len(p.IDs), e.MaxContext())
 	}
 	own, sample = pagesFor(len(p.IDs)), forkPages(len(p.IDs), len(p.IDs)+limit)
 	if own+sample > e.cache.pages {
@@ -313,7 +314,7 @@ func (g *generator) admit() (*activePrompt, error) {
 	}
 	g.waiting = nil
 	g.taken++
-	p.pos, p.next = mropePositions(len(p.IDs), p.Spans, g.cfg.Vision.SpatialMergeSize)
+	p.pos, p.next = p.positions(len(p.IDs), g.cfg.Vision.SpatialMergeSize)
 	if len(p.Images) > 0 {
 		if p.features, err = g.encode(p.Images); err != nil {
 			return nil, &PromptError{p.index, err}
@@ -403,7 +404,7 @@ func (g *generator) draw() error {
 		err = g.d.Sample(&binding.SampleArgs{Logits: g.logits.Addr(), Params: g.params.Addr(), Ban: g.banAddr(g.s.Ban), IDs: ids, LogProb: logprob, Entropy: entropy,
 			Workspace: g.work.Addr(), WorkspaceBytes: uint64(g.work.Len()), Rows: int64(n), N: int64(vocab), Ld: int64(vocab)})
 		if err != nil {
-			return err
+			return g.blame(runs, err)
 		}
 		for i, r := range runs {
 			g.append(r, g.drawn.Int32s()[i], g.drawn.Float32s()[block+i], g.drawn.Float32s()[2*block+i])
@@ -426,6 +427,20 @@ func (g *generator) draw() error {
 	clear(g.running[len(keep):])
 	g.running = keep
 	return nil
+}
+
+// blame names the prompt whose logits are not numbers, where that is why nothing could be drawn for runs.
+func (g *generator) blame(runs []*run, err error) error {
+	vocab := g.cfg.Text.VocabSize
+	for i, r := range runs {
+		for id, x := range g.logits.Float32s()[i*vocab:][:vocab] {
+			if x != x || x > math.MaxFloat32 {
+				return &PromptError{r.index, fmt.Errorf("the logit of id %d for token %d of sample %d is %v: the weights hold or give numbers that are not finite: fetch the checkpoint again, or use f32 where this was bf16",
+					id, len(r.out.IDs), r.n, x)}
+			}
+		}
+	}
+	return err
 }
 
 // append records a drawn id.

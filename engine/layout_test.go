@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/thinker-vl/thinker/engine/imageproc"
 	"github.com/thinker-vl/thinker/engine/internal/testdata"
 )
 
@@ -95,6 +96,41 @@ func spansOf(ids []int32, image int32, grids []Grid) []Span {
 		}
 	}
 	return spans
+}
+
+// TestPositionsUnplaced holds pictures whose tokens do not follow <|vision_start|> against transformers' get_rope_index, which gives so many
+// pictures the positions of a grid as there are image tokens right after one.
+func TestPositionsUnplaced(t *testing.T) {
+	e := openGolden(t, "tiny", Options{})
+	picture, err := e.images.Load(testdata.Path(t, "golden", "pictures", "a8x8.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, start, end, image := picture.Tokens(), int32(e.cfg.VisionStartTokenID), int32(e.cfg.VisionEndTokenID), int32(e.cfg.ImageTokenID)
+	run := slices.Repeat([]int32{image}, n)
+	for _, tt := range []struct {
+		name             string
+		ids              []int32
+		pictures, placed int
+	}{
+		{"no start", slices.Concat([]int32{1}, run, []int32{2}), 1, 0},
+		{"something between", slices.Concat([]int32{1, start, 5}, run, []int32{end}), 1, 0},
+		{"two after one start", slices.Concat([]int32{1, start}, run, run, []int32{end}), 2, 1},
+		{"the second without", slices.Concat([]int32{1, start}, run, []int32{end, 7}, run, []int32{8}), 2, 1},
+		{"the first without", slices.Concat([]int32{1}, run, []int32{7, start}, run, []int32{end, 8}), 2, 1},
+		{"both", slices.Concat([]int32{start}, run, []int32{end, start}, run, []int32{end}), 2, 2},
+	} {
+		p, err := e.PromptFromIDs(tt.ids, slices.Repeat([]*imageproc.Image{picture}, tt.pictures))
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		merge := e.cfg.Vision.SpatialMergeSize
+		got, next := p.positions(len(tt.ids)+3, merge)
+		want, wantNext := mropePositions(len(tt.ids)+3, p.Spans[:tt.placed], merge)
+		if d := cmp.Diff(want, got); d != "" || next != wantNext {
+			t.Errorf("%s: next %d, want %d; positions (-want +got):\n%s", tt.name, next, wantNext, d)
+		}
+	}
 }
 
 func TestPositionsGolden(t *testing.T) {

@@ -65,7 +65,7 @@ func newLesson(e *Engine, batch []Sequence, fs []family, policy Scoring) *lesson
 		for _, i := range f.seqs {
 			longest = max(longest, n+len(batch[i].IDs)-1)
 		}
-		pos, _ := mropePositions(longest, p.Spans, merge)
+		pos, _ := p.positions(longest, merge)
 		l.add(p.IDs, pos, 0)
 		segment(-1, 0, n)
 		for _, i := range f.seqs {

@@ -78,7 +78,7 @@ func MakePlan(c *config.Config, o Options, maxPixels int) (Plan, error) {
 		cache = max(cache, pageBytes)
 	}
 	if cache < pageBytes {
-		return p, fmt.Errorf("engine: CacheBytes is %d, a page of %d tokens takes %d", cache, binding.Chunk, pageBytes)
+		return p, fmt.Errorf("engine: the KV cache is to have %d bytes, a page of %d tokens takes %d: raise CacheBytes", cache, binding.Chunk, pageBytes)
 	}
 	p.Pages = int(min(cache/pageBytes, 1<<24))
 	p.KVCache = int64(p.Pages) * pageBytes

@@ -21,6 +21,15 @@ type Prompt struct {
 	IDs    []int32
 	Spans  []Span // one a picture, ascending
 	Images []*imageproc.Image
+
+	placed int // of the pictures: see positions
+}
+
+// positions are those of the prompt's tokens and of what follows, n in all, and the position after them. As in the reference, whose
+// get_rope_index counts the image tokens right after <|vision_start|>, so many pictures have the positions of a grid; the tokens of
+// others, which no chat template makes, have those of text.
+func (p *Prompt) positions(n, merge int) (pos [3][]int32, next int32) {
+	return mropePositions(n, p.Spans[:p.placed], merge)
 }
 
 // A PromptError says which prompt of a call failed.
@@ -63,6 +72,9 @@ func (e *Engine) Prompt(messages []chat.Message, dir string) (*Prompt, error) {
 	}
 	// Checked before any picture is opened: text may hold the image token's own string.
 	if count != len(images) {
+		if id, ok := e.tok.ID(imagePad); ok && int(id) != e.cfg.ImageTokenID {
+			return nil, fmt.Errorf("engine: image_token_id of config.json is %d (%q), the tokenizer's %s is %d: they are not of one model", e.cfg.ImageTokenID, e.imageToken(), imagePad, id)
+		}
 		return nil, fmt.Errorf("engine: the messages have %d image tokens for %d pictures: take %q out of the text", count, len(images), e.imageToken())
 	}
 	pictures := make([]*imageproc.Image, len(images))
@@ -134,6 +146,11 @@ func (e *Engine) Ask(question string, pictures ...string) (*Prompt, error) {
 	return e.Prompt([]chat.Message{m}, "")
 }
 
+const (
+	imagePad  = "<|image_pad|>"
+	visionPad = "<|vision_pad|>"
+)
+
 func (e *Engine) imageToken() string {
 	s, _ := e.tok.Token(int32(e.cfg.ImageTokenID))
 	return s
@@ -170,12 +187,15 @@ func (e *Engine) PromptFromIDs(ids []int32, pictures []*imageproc.Image) (*Promp
 				k, pictures[k].Path, s.Tokens, s.Grid, pictures[k].ResizedW, pictures[k].ResizedH, i-s.Start, s.Start)
 		}
 		p.Spans = append(p.Spans, s)
+		if s.Start > 0 && int(ids[s.Start-1]) == e.cfg.VisionStartTokenID {
+			p.placed++
+		}
 	}
 	if len(p.Spans) != len(pictures) {
 		return nil, fmt.Errorf("engine: the prompt has image tokens for %d pictures, and comes with %d", len(p.Spans), len(pictures))
 	}
 	if limit := e.MaxContext(); len(ids) >= limit {
-		return nil, fmt.Errorf("engine: the prompt has %d tokens, the model's context is %d: shorten it, or lower the pixel budget", len(ids), limit)
+		return nil, fmt.Errorf("engine: the prompt has %d tokens and leaves none for an answer, the model's context is %d: shorten it, or lower the pixel budget", len(ids), limit)
 	}
 	return p, nil
 }

@@ -167,7 +167,7 @@ func (c *scorer) admit() (*scored, error) {
 		c.taken++
 		if len(q.IDs) > 0 {
 			w.ids = append(append(make([]int32, 0, n+len(q.IDs)-1), q.Prompt.IDs...), q.IDs[:len(q.IDs)-1]...)
-			w.pos, _ = mropePositions(len(w.ids), q.Prompt.Spans, c.cfg.Vision.SpatialMergeSize)
+			w.pos, _ = q.Prompt.positions(len(w.ids), c.cfg.Vision.SpatialMergeSize)
 			if len(q.Prompt.Images) > 0 {
 				if w.features, err = c.encode(q.Prompt.Images); err != nil {
 					return nil, &PromptError{w.out.Completion, err}

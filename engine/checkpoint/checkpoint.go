@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/thinker-vl/thinker/engine/config"
 	"github.com/thinker-vl/thinker/engine/safetensors"
@@ -117,7 +116,7 @@ func (ck *Checkpoint) match() error {
 		}
 		if !slices.Equal(t.info.Shape, s.Shape) {
 			return fmt.Errorf("tensor %q in %s has shape %v, %s calls for %v%s",
-				t.file, ck.shard(t), t.info.Shape, config.FileName, s.Shape, ck.defaulted())
+				t.file, ck.shard(t), t.info.Shape, config.FileName, s.Shape, ck.Config.DefaultedSizes())
 		}
 		switch t.info.DType {
 		case safetensors.F32, safetensors.BF16, safetensors.F16:
@@ -136,13 +135,13 @@ func (ck *Checkpoint) match() error {
 func (ck *Checkpoint) missing(names []string) error {
 	if len(names) == 1 && names[0] == headName {
 		return fmt.Errorf("tensor %q is missing, and %s unties the embeddings (tie_word_embeddings is false%s): the embedding is not taken for the head; if the model is tied, set tie_word_embeddings to true",
-			headName, config.FileName, ck.defaulted())
+			headName, config.FileName, ck.Config.DefaultedSizes())
 	}
 	more := ""
 	if len(names) > 1 {
 		more = fmt.Sprintf(" (and %d others)", len(names)-1)
 	}
-	return fmt.Errorf("tensor %q%s is missing, %s calls for it%s", names[0], more, config.FileName, ck.defaulted())
+	return fmt.Errorf("tensor %q%s is missing, %s calls for it%s", names[0], more, config.FileName, ck.Config.DefaultedSizes())
 }
 
 // leftOver decides about what the model does not call for.
@@ -161,7 +160,7 @@ func (ck *Checkpoint) leftOver(found map[string]tensor) error {
 				return err
 			}
 		default:
-			return fmt.Errorf("tensor %q in %s is not part of the model that %s describes%s", t.file, ck.shard(t), config.FileName, ck.defaulted())
+			return fmt.Errorf("tensor %q in %s is not part of the model that %s describes%s", t.file, ck.shard(t), config.FileName, ck.Config.DefaultedSizes())
 		}
 		ck.ignored = append(ck.ignored, t.file)
 	}
@@ -201,13 +200,4 @@ func (ck *Checkpoint) compareHead(head tensor) error {
 
 func (ck *Checkpoint) shard(t tensor) string {
 	return filepath.Base(ck.set.Shard(t.file).Path())
-}
-
-// defaulted says, for an error, which keys were not in config.json.
-func (ck *Checkpoint) defaulted() string {
-	d := ck.Config.Defaulted()
-	if len(d) == 0 {
-		return ""
-	}
-	return " (missing keys took transformers' defaults: " + strings.Join(d, ", ") + ")"
 }

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strings"
 
@@ -34,9 +35,13 @@ type InitOptions struct {
 // The folder is made as by [SaveFolder].
 func Init(ctx context.Context, dir string, c *config.Config, opts InitOptions) error {
 	if opts.DType == "" {
-		opts.DType = safetensors.BF16
-		if c.DType == "float32" {
+		switch c.DType {
+		case "float32":
 			opts.DType = safetensors.F32
+		case "bfloat16", "":
+			opts.DType = safetensors.BF16
+		default:
+			return fmt.Errorf("checkpoint: the config's torch_dtype is %s, weights are written as float32 or bfloat16: name one of them", c.DType)
 		}
 	}
 	if opts.Workers <= 0 {

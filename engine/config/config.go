@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/thinker-vl/thinker/engine/internal/regfile"
 )
@@ -129,4 +130,22 @@ func Parse(data []byte, name string) (*Config, error) {
 // transformers' class, with the values taken, as "text_config.hidden_size=8192".
 func (c *Config) Defaulted() []string {
 	return slices.Clone(c.defaulted)
+}
+
+// DefaultedSizes says, for an error, which of these keys may be why: " (missing keys took transformers' defaults: ...)", or nothing.
+func (c *Config) DefaultedSizes() string {
+	var d []string
+	for _, key := range c.defaulted {
+		if !strings.Contains(key, "initializer_range") {
+			d = append(d, key)
+		}
+	}
+	if len(d) == 0 {
+		return ""
+	}
+	return " (missing keys took transformers' defaults: " + strings.Join(d, ", ") + ")"
+}
+
+func (c *Config) withDefaults(err error) error {
+	return fmt.Errorf("%w%s", err, c.DefaultedSizes())
 }

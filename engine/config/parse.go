@@ -68,11 +68,11 @@ func parse(data []byte) (*Config, error) {
 	}
 	for _, step := range []func(){p.unsupported, p.decoder, p.rope, p.tower, p.tokens, p.others} {
 		if step(); p.err != nil {
-			return nil, p.err
+			return nil, p.c.withDefaults(p.err)
 		}
 	}
 	if err := p.c.check(); err != nil {
-		return nil, err
+		return nil, p.c.withDefaults(err)
 	}
 	return p.c, nil
 }

@@ -25,6 +25,8 @@ func TestSmartResize(t *testing.T) {
 		{"flat, over the maximum", 31, 639, 20 * 784, 28, 560},
 		{"large", 4000, 3000, released, 4004, 2996},
 		{"half a cell over", 98, 98, released, 112, 112},
+		{"the most below the least, over it", 200, 300, 784, 28, 28},
+		{"the most below the least, not over it", 20, 20, 784, 56, 56},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, w, err := SmartResize(c.h, c.w, 28, 3136, c.maxPixels)

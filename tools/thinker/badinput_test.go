@@ -73,6 +73,7 @@ func TestBadLines(t *testing.T) {
 		{"not JSON", `{"messages": [`, all, []string{"not JSON", "messages"}},
 		{"not an object", `["messages"]`, all, []string{`["messages"]`, "JSON object"}},
 		{"not UTF-8", "{\"text\": \"\xff\xfe\"}", all, []string{"UTF-8", "byte 10"}},
+		{"half of a surrogate pair", `{"text": "a\ud800b"}`, all, []string{`"text"`, `\ud800`}},
 		{"a key twice", `{"text": "a", "text": "b"}`, all, []string{`"text" occurs twice`}},
 		{"no prompt", `{"prompt": "Hi", "id": 3}`, all, []string{"neither", "messages", `"prompt", "id"`}},
 		{"messages of the wrong type", `{"messages": "Hi"}`, all, []string{"messages", `"Hi"`, "array"}},
@@ -249,6 +250,9 @@ func TestBadModels(t *testing.T) {
 		{"a preprocessor that is no JSON", func(t *testing.T, dir string) {
 			writeFile(t, filepath.Join(dir, "preprocessor_config.json"), "no")
 		}, "preprocess score generate inspect", []string{"preprocessor_config.json"}},
+		{"a preprocessor of another model", func(t *testing.T, dir string) {
+			writeFile(t, filepath.Join(dir, "preprocessor_config.json"), `{"patch_size": 16}`)
+		}, "score inspect", []string{"patch_size", "16"}},
 	}
 	for _, tt := range tests {
 		for _, command := range strings.Fields(tt.commands) {
@@ -291,6 +295,44 @@ func TestBadModels(t *testing.T) {
 	}
 }
 
+// TestVisionPad has a config without vision_token_id, as transformers saves: the ban takes the id from the tokenizer.
+func TestVisionPad(t *testing.T) {
+	t.Parallel()
+	dir := copyModel(t, "tiny")
+	path := filepath.Join(dir, "config.json")
+	const key = `"vision_token_id": 611,`
+	text := readFile(t, path)
+	if !strings.Contains(text, key) {
+		t.Fatalf("%s has no %s", path, key)
+	}
+	writeFile(t, path, strings.Replace(text, key, "", 1))
+	o := thinker(t, `{"prompt_ids": [1, 2], "completion_ids": [611]}`, append([]string{"score", "--model", dir}, small...)...)
+	if o.code != 1 || !strings.Contains(o.stderr, "611") || !strings.Contains(o.stderr, "--ban none") {
+		t.Errorf("exit status %d: %s", o.code, o.stderr)
+	}
+}
+
+// TestNotFinite spoils a tensor: the message names the line, and says what may be wrong.
+func TestNotFinite(t *testing.T) {
+	t.Parallel()
+	dir := copyModel(t, "tiny")
+	path := filepath.Join(dir, "model-00001-of-00002.safetensors")
+	b := []byte(readFile(t, path))
+	for i := len(b) - 256; i < len(b); i++ {
+		b[i] = 0xff // a NaN in every type
+	}
+	writeFile(t, path, string(b))
+	in := `{"messages": [{"role": "user", "content": "Hi"}], "completion": "a"}`
+	for _, command := range []string{"score", "generate"} {
+		for _, dtype := range []string{"f32", "bf16"} {
+			o := thinker(t, in, append([]string{command, "--model", dir, "--dtype", dtype}, small...)...)
+			if o.code != 1 || o.stdout != "" || !strings.Contains(o.stderr, "standard input:1: ") || !strings.Contains(o.stderr, "not finite") {
+				t.Errorf("%s in %s: exit status %d, %q, %s", command, dtype, o.code, o.stdout, o.stderr)
+			}
+		}
+	}
+}
+
 func TestBadPictures(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "huge.png"), string(hugePNG()))
@@ -315,8 +357,8 @@ func TestBadPictures(t *testing.T) {
 			}
 		})
 	}
-	if o := thinker(t, "", "preprocess", "--model", model, "--min-pixels", "5000000", "--out", out, good); o.code != 1 || !strings.Contains(o.stderr, "5000000") {
-		t.Errorf("a budget against the checkpoint's: exit status %d: %s", o.code, o.stderr)
+	if o := thinker(t, "", "preprocess", "--model", model, "--max-pixels", "784", "--out", out, good); o.code != 0 {
+		t.Errorf("a most below the checkpoint's least, which the reference takes: exit status %d: %s", o.code, o.stderr)
 	}
 }
 
@@ -330,6 +372,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"generate", "--modle", "x"}, "did you mean --model"},
 		{[]string{"generate", "--model", "x", "--n", "0"}, "--n"},
 		{[]string{"generate", "--model", "x", "--n", "many"}, "many"},
+		{[]string{"generate", "--model", "x", "--n", "1000000000000"}, "1 to 2147483647"},
+		{[]string{"generate", "--model", "x", "--top-p", "1e-300"}, "1e-300"},
 		{[]string{"generate", "--model", "x", "--temperature", "-1"}, "-1"},
 		{[]string{"generate", "--model", "x", "--temperature", "NaN"}, "NaN"},
 		{[]string{"generate", "--model", "x", "--top-p", "0"}, "--top-p"},
@@ -375,6 +419,7 @@ func TestBadFiles(t *testing.T) {
 		{"a folder as input", dir, "-", "folder"},
 		{"an endless device as input", "/dev/zero", "-", "/dev/zero:1: "},
 		{"a folder as output", good, dir, "folder"},
+		{"no name for the output", good, "", "no name"},
 		{"no folder for the output", good, filepath.Join(dir, "no", "out.jsonl"), "no"},
 		{"a full disk", good, "/dev/full", "/dev/full"},
 	} {

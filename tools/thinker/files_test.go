@@ -211,6 +211,19 @@ func TestInit(t *testing.T) {
 	if o := thinker(t, "", "init", "--config", filepath.Join(base, "none.json"), "--tokenizer", model, "--out", filepath.Join(base, "x")); o.code != 1 || !strings.Contains(o.stderr, "none.json") {
 		t.Errorf("no config: exit status %d: %s", o.code, o.stderr)
 	}
+	text := readFile(t, filepath.Join(model, "config.json"))
+	for _, tt := range []struct{ name, from, to, want string }{
+		{"half precision", `"torch_dtype": "float32"`, `"torch_dtype": "float16"`, "--dtype"},
+		{"fewer ids than the tokenizer", `"vocab_size": 640`, `"vocab_size": 620`, "620"},
+	} {
+		if !strings.Contains(text, tt.from) {
+			t.Fatalf("the config has no %s", tt.from)
+		}
+		path := writeFile(t, filepath.Join(t.TempDir(), "config.json"), strings.Replace(text, tt.from, tt.to, 1))
+		if o := thinker(t, "", "init", "--config", path, "--tokenizer", model, "--out", filepath.Join(base, "x")); o.code != 1 || !strings.Contains(o.stderr, tt.want) {
+			t.Errorf("%s: exit status %d: %s", tt.name, o.code, o.stderr)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var stdout, stderr bytes.Buffer

@@ -66,12 +66,12 @@ func (f *generateFlags) check() error {
 	s := &f.sampling
 	switch {
 	case s.N < 1 || s.N > math.MaxInt32:
-		return usagef("--n is %d: want 1 or more", s.N)
+		return usagef("--n is %d: want 1 to %d", s.N, math.MaxInt32)
 	case !(s.Temperature == 0 || s.Temperature >= 1e-6 && s.Temperature <= 1e6):
 		return usagef("--temperature is %v: want 0 (greedy), or 1e-6 to 1e6", s.Temperature)
 	case s.TopK < 0:
 		return usagef("--top-k is %d: want 0 (off) or more", s.TopK)
-	case !(s.TopP > 0 && s.TopP <= 1):
+	case !(float32(s.TopP) > 0 && s.TopP <= 1): // the kernels take it as float32
 		return usagef("--top-p is %v: want more than 0, at most 1 (off)", s.TopP)
 	case !(s.MinP >= 0 && s.MinP <= 1):
 		return usagef("--min-p is %v: want 0 (off) to 1", s.MinP)
@@ -230,7 +230,7 @@ func plural(what string) string {
 func finite(what string, v []float32) error {
 	for i, x := range v {
 		if x != x || math.IsInf(float64(x), 0) {
-			return fmt.Errorf("%s %d is %v: the weights give no finite numbers: look at them by `thinker inspect`, or try --dtype f32", what, i, x)
+			return fmt.Errorf("%s %d is %v: the weights hold or give numbers that are not finite: fetch the checkpoint again, or use f32 where this was bf16", what, i, x)
 		}
 	}
 	return nil

@@ -7,9 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/thinker-vl/thinker/engine"
 	"github.com/thinker-vl/thinker/engine/checkpoint"
 	"github.com/thinker-vl/thinker/engine/config"
 	"github.com/thinker-vl/thinker/engine/safetensors"
+	"github.com/thinker-vl/thinker/engine/tokenizer"
 )
 
 type initFlags struct {
@@ -79,6 +81,13 @@ func (a *app) init(ctx context.Context, f *initFlags) error {
 	}
 	c, err := config.LoadFile(f.config)
 	if err != nil {
+		return err
+	}
+	tok, err := tokenizer.Load(f.tokenizer)
+	if err != nil {
+		return err
+	}
+	if err := engine.CheckFrontend(f.tokenizer, c, tok); err != nil {
 		return err
 	}
 	bar := a.progress("making weights", 100)

@@ -141,6 +141,9 @@ func inspect(f *engineFlags) (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := engine.CheckFrontend(f.model, cfg, tok); err != nil {
+		return nil, err
+	}
 	x.Tokens, x.Pixels = tok.VocabSize(), [2]int{images.MinPixels, images.MaxPixels}
 	stops, err := config.GenerationStops(f.model, cfg)
 	if err != nil {
@@ -150,7 +153,7 @@ func inspect(f *engineFlags) (*contents, error) {
 	for _, id := range stops {
 		x.StopIDs = append(x.StopIDs, int32(id))
 	}
-	p, err := engine.MakePlan(cfg, f.options, images.MaxPixels)
+	p, err := engine.MakePlan(cfg, f.options, max(images.MinPixels, images.MaxPixels))
 	if err != nil && p.Total == 0 {
 		return nil, err
 	}

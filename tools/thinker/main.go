@@ -199,7 +199,8 @@ func (a *app) report(ctx context.Context, c *cobra.Command, err error) int {
 	}
 	// The engine names its options as Go programs know them.
 	flags := strings.NewReplacer("raise CacheBytes", "raise --cache", "lower CacheBytes", "lower --cache", "lower MaxTokens", "lower --max-tokens",
-		"or MaxPixels", "or --max-pixels", "or use bf16", "or use --dtype bf16", "score with ban none", "score with --ban none")
+		"or MaxPixels", "or --max-pixels", "or use bf16", "or use --dtype bf16", "score with ban none", "score with --ban none",
+		"or bfloat16: name one of them", "or bfloat16: choose by --dtype")
 	fmt.Fprintf(a.stderr, "thinker: %s\n", flags.Replace(err.Error()))
 	if _, usage := errors.AsType[*usageError](err); usage || !a.started {
 		fmt.Fprintf(a.stderr, "Run '%s --help' for what there is.\n", c.CommandPath())

@@ -161,12 +161,53 @@ func readHeader(b []byte) (*header, error) {
 
 // size is the number of bytes of the picture's samples.
 func (h *header) size() int64 {
-	samples := [7]int64{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[h.color]
-	return int64(h.width) * int64(h.height) * samples * int64(h.depth) / 8
+	return int64(h.width) * int64(h.height) * h.pixelBits() / 8
 }
 
-// decodePixels puts a minimal PNG file together and decodes it.
-func decodePixels(h *header, ihdr, palette []byte, idat [][]byte) (*raster.Image, error) {
+func (h *header) pixelBits() int64 {
+	samples := [7]int64{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[h.color]
+	return samples * int64(h.depth)
+}
+
+// dataSize is the number of bytes that inflate to the picture: rows with a filter's byte each, of one pass or of seven.
+func (h *header) dataSize() int64 {
+	bits := h.pixelBits()
+	rows := func(w, hh int) int64 {
+		if w == 0 {
+			return 0
+		}
+		return int64(hh) * (1 + (int64(w)*bits+7)/8)
+	}
+	if !h.interlaced {
+		return rows(h.width, h.height)
+	}
+	var n int64
+	for _, p := range [7]struct{ x, y, dx, dy int }{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}} {
+		n += rows((h.width-p.x+p.dx-1)/p.dx, (h.height-p.y+p.dy-1)/p.dy)
+	}
+	return n
+}
+
+// trim compresses the picture's data anew, without what follows them: more data, or a checksum that is wrong or missing. It reports
+// whether they are all there.
+func trim(h *header, idat [][]byte) ([]byte, bool) {
+	z, err := zlib.NewReader(bytes.NewReader(bytes.Join(idat, nil)))
+	if err != nil {
+		return nil, false
+	}
+	var b bytes.Buffer
+	w, err := zlib.NewWriterLevel(&b, zlib.NoCompression)
+	if err != nil {
+		return nil, false
+	}
+	if n, _ := io.Copy(w, io.LimitReader(z, h.dataSize())); n < h.dataSize() || w.Close() != nil {
+		return nil, false
+	}
+	return b.Bytes(), true
+}
+
+// assemble puts a minimal PNG file together.
+func assemble(ihdr, palette []byte, idat [][]byte) io.Reader {
 	readers := []io.Reader{strings.NewReader(Signature)}
 	add := func(kind string, data []byte) {
 		head := binary.BigEndian.AppendUint32(nil, uint32(len(data)))
@@ -176,6 +217,18 @@ func decodePixels(h *header, ihdr, palette []byte, idat [][]byte) (*raster.Image
 			bytes.NewReader(binary.BigEndian.AppendUint32(nil, sum)))
 	}
 	add("IHDR", ihdr)
+	if palette != nil {
+		add("PLTE", palette)
+	}
+	for _, d := range idat {
+		add("IDAT", d)
+	}
+	add("IEND", nil)
+	return io.MultiReader(readers...)
+}
+
+// decodePixels decodes the chunks that make the pixels.
+func decodePixels(h *header, ihdr, palette []byte, idat [][]byte) (*raster.Image, error) {
 	var colors [256][3]byte
 	if h.color == 3 {
 		n := min(len(palette)/3, 1<<h.depth)
@@ -185,13 +238,16 @@ func decodePixels(h *header, ihdr, palette []byte, idat [][]byte) (*raster.Image
 		for i := range n {
 			colors[i] = [3]byte(palette[3*i:])
 		}
-		add("PLTE", palette[:3*n])
+		palette = palette[:3*n]
+	} else {
+		palette = nil
 	}
-	for _, d := range idat {
-		add("IDAT", d)
+	img, err := png.Decode(assemble(ihdr, palette, idat))
+	if err != nil { // Pillow looks no further than at the last row's data
+		if data, ok := trim(h, idat); ok {
+			img, err = png.Decode(assemble(ihdr, palette, [][]byte{data}))
+		}
 	}
-	add("IEND", nil)
-	img, err := png.Decode(io.MultiReader(readers...))
 	if err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || strings.Contains(err.Error(), "not enough pixel data") {
 			return nil, errTruncated

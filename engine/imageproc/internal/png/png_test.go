@@ -2,9 +2,12 @@ package png
 
 import (
 	"bytes"
+	"compress/zlib"
+	"encoding/binary"
 	"encoding/hex"
 	"image"
 	"image/png"
+	"io"
 	"testing"
 
 	"github.com/thinker-vl/thinker/engine/imageproc/internal/raster"
@@ -31,6 +34,26 @@ func TestDamage(t *testing.T) {
 		return append(append(bytes.Clone(c[:at]), "\x00\x00\x00\x03tEXta\x00b"+sum...), c[at:]...)
 	}
 	end := len(whole) - 12 // of IDAT
+	// idat is the file with change made to its picture's data, compressed anew, and cut bytes less of those.
+	idat := func(change func([]byte) []byte, cut int) []byte {
+		z, err := zlib.NewReader(bytes.NewReader(whole[41 : end-4]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		w := zlib.NewWriter(&b)
+		w.Write(change(raw))
+		w.Close()
+		data := b.Bytes()[:b.Len()-cut]
+		c := binary.BigEndian.AppendUint32(bytes.Clone(whole[:33]), uint32(len(data)))
+		c = append(append(c, "IDAT"...), data...)
+		return append(append(c, "sum?"...), whole[end:]...)
+	}
+	same := func(b []byte) []byte { return b }
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -46,6 +69,11 @@ func TestDamage(t *testing.T) {
 		{"half of IDAT", whole[:len(whole)/2], false},
 		{"data in IDAT", flip(len(whole) / 2), false},
 		{"no IDAT", whole[:33], false},
+		{"compressed anew", idat(same, 0), true},
+		{"more data than rows", idat(func(b []byte) []byte { return append(b, 0) }, 0), true},
+		{"much more data than rows", idat(func(b []byte) []byte { return append(b, make([]byte, 1e6)...) }, 0), true},
+		{"no checksum of the data", idat(same, 4), true},
+		{"a byte less than rows", idat(func(b []byte) []byte { return b[:len(b)-1] }, 0), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Decode(c.data, raster.Options{})
@@ -89,5 +117,25 @@ func TestMetadata(t *testing.T) {
 				t.Errorf("Exif %q, XMP %q; want %q, %q", got, m.xmp, c.exif, c.xmp)
 			}
 		})
+	}
+}
+
+// TestDataSize holds the size of a picture's data against rows counted by hand.
+func TestDataSize(t *testing.T) {
+	for _, h := range []struct {
+		h    header
+		want int64
+	}{
+		{header{width: 5, height: 3, depth: 8, color: 2}, 3 * 16},
+		{header{width: 5, height: 3, depth: 16, color: 6}, 3 * 41},
+		{header{width: 9, height: 2, depth: 1, color: 0}, 2 * 3},
+		{header{width: 5, height: 3, depth: 4, color: 3}, 3 * 4},
+		{header{width: 1, height: 1, depth: 8, color: 0, interlaced: true}, 2},
+		{header{width: 8, height: 8, depth: 8, color: 0, interlaced: true}, 64 + 1 + 1 + 1 + 2 + 2 + 4 + 4},
+		{header{width: 5, height: 2, depth: 8, color: 0, interlaced: true}, 2 + 2 + 0 + 2 + 0 + 3 + 6},
+	} {
+		if got := h.h.dataSize(); got != h.want {
+			t.Errorf("%+v: %d bytes, want %d", h.h, got, h.want)
+		}
 	}
 }

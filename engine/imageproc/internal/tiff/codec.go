@@ -45,11 +45,7 @@ func (l *layout) decompress(data []byte, stride, rows int) ([]byte, error) {
 	var r io.Reader
 	switch l.compression {
 	case compressionNone:
-		data = data[:min(size, len(data))]
-		if l.predictor {
-			data = bytes.Clone(data)
-		}
-		return data, nil
+		return data[:min(size, len(data))], nil
 	case compressionPackBits:
 		return unpackBits(data, size), nil
 	case compressionLZW:
@@ -73,6 +69,9 @@ func (l *layout) decompress(data []byte, stride, rows int) ([]byte, error) {
 			format = ccitt.Group3
 			if l.groupOptions&1 != 0 {
 				return nil, errors.New("tiff: two-dimensional CCITT group 3 coding is not supported")
+			}
+			if l.groupOptions&4 != 0 {
+				return nil, errors.New("tiff: CCITT group 3 coding with lines that end on bytes is not supported")
 			}
 		}
 		// A black run is of ones, whatever the photometric interpretation.

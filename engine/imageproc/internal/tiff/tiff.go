@@ -140,6 +140,11 @@ func (d *directory) layout(opt raster.Options) (*layout, error) {
 		return nil, err
 	}
 	l.reversed, l.planar = fill == 2, planar == 2 && l.samples > 1
+	switch l.compression {
+	case compressionLZW, compressionDeflate, compressionDeflate2:
+	default:
+		predictor = 1 // the others have none, whatever the tag says
+	}
 	switch predictor {
 	case 1:
 	case 2:

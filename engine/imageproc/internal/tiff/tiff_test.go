@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+
+	"github.com/thinker-vl/thinker/engine/imageproc/internal/raster"
 )
 
 func TestUnpackBits(t *testing.T) {
@@ -36,6 +38,40 @@ func TestPredictor(t *testing.T) {
 	d.undoPredictor(row, 1, 16)
 	if want := []byte{0, 255, 1, 0, 1, 1}; !bytes.Equal(row, want) {
 		t.Errorf("16 bits: %v, want %v", row, want)
+	}
+}
+
+// TestPredictorIgnored checks that a picture whose compression has no predictor is read without, whatever the tag says.
+func TestPredictorIgnored(t *testing.T) {
+	file := func(compression uint32, data []byte) []byte {
+		tags := [][2]uint32{{256, 4}, {257, 1}, {258, 8}, {259, compression}, {262, 1}, {273, 8}, {277, 1}, {278, 1}, {279, uint32(len(data))}, {317, 2}}
+		b := append([]byte("MM\x00\x2a\x00\x00\x00\x10"), data...)
+		b = append(b, make([]byte, 16-len(b))...)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(tags)))
+		for _, e := range tags {
+			b = binary.BigEndian.AppendUint16(b, uint16(e[0]))
+			b = binary.BigEndian.AppendUint16(b, 4) // LONG
+			b = binary.BigEndian.AppendUint32(b, 1)
+			b = binary.BigEndian.AppendUint32(b, e[1])
+		}
+		return binary.BigEndian.AppendUint32(b, 0)
+	}
+	for _, tt := range []struct {
+		name        string
+		compression uint32
+		data        []byte
+	}{
+		{"none", 1, []byte{10, 20, 30, 40}},
+		{"PackBits", 32773, []byte{3, 10, 20, 30, 40}},
+	} {
+		m, err := Decode(file(tt.compression, tt.data), raster.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if want := []byte{10, 10, 10, 20, 20, 20, 30, 30, 30, 40, 40, 40}; !bytes.Equal(m.Pix, want) {
+			t.Errorf("%s: %v, want %v", tt.name, m.Pix, want)
+		}
 	}
 }
 

@@ -84,6 +84,15 @@ type failing struct{ err error }
 
 func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 
+// TestSurrogates has escapes that are whole, or none.
+func TestSurrogates(t *testing.T) {
+	for _, in := range []string{`{"a": "\ud83d\ude00"}`, `{"a": "\\ud83d"}`, `{"a": "\u00e9\uD83D\uDE00\ud83d\ude00"}`, `{"a": "\ufffd"}`} {
+		if _, err := Parse([]byte(in)); err != nil {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"cut short", `{"a": [1, 2`, "at byte 11"},
@@ -94,6 +103,9 @@ func TestParseErrors(t *testing.T) {
 		{"twice", `{"a": 1, "b": 2, "a": 3}`, `"a" occurs twice`},
 		{"not UTF-8", "{\"a\": \"\xff\"}", "not UTF-8 at byte 7"},
 		{"not a number", `{"a": NaN}`, "at byte 7"},
+		{"high surrogate", `{"a": ["x", "\\\ud83dx"]}`, `\ud83d`},
+		{"low surrogate", `{"a": "\udE00"}`, `\udE00`},
+		{"two high surrogates", `{"a": "\ud83d\ud83d\ude00"}`, `\ud83d`},
 		{"long", `{"` + strings.Repeat("é", 1000), "..."},
 	}
 	for _, tt := range tests {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -53,6 +55,9 @@ func ParseExcept(line []byte, except string) (*Object, error) {
 		if bad && (strings.ContainsRune(key, utf8.RuneError) || key != except && !utf8.Valid(value)) {
 			return nil, fmt.Errorf("the line is not UTF-8 at its key %s: %s", Quote(key), short(value))
 		}
+		if s := loneSurrogate(value); s != "" && key != except {
+			return nil, fmt.Errorf("the key %s has %s, half of a surrogate pair, which is no character: take it out", Quote(key), s)
+		}
 		if _, twice := o.values[key]; twice {
 			return nil, fmt.Errorf("the key %s occurs twice", Quote(key))
 		}
@@ -60,6 +65,31 @@ func ParseExcept(line []byte, except string) (*Object, error) {
 		o.values[key] = value
 	}
 	return o, nil
+}
+
+// loneSurrogate is the first escape in a JSON text that is half of a surrogate pair without the other, "" if there is none. (Package json
+// reads such as U+FFFD.)
+func loneSurrogate(text []byte) string {
+	code := func(i int) (r rune, ok bool) {
+		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(string(text[i+2:i+6]), 16, 32)
+		return rune(n), err == nil
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if r, ok := code(i); ok && utf16.IsSurrogate(r) {
+			if low, ok := code(i + 6); !ok || utf16.DecodeRune(r, low) == unicode.ReplacementChar {
+				return string(text[i : i+6])
+			}
+			i += 6
+		}
+		i++ // what is escaped
+	}
+	return ""
 }
 
 func invalidAt(b []byte) int {

@@ -36,6 +36,9 @@ func Create(path string, stdout io.Writer) (*File, error) {
 	if path == Stdout {
 		return &File{name: "standard output", w: bufio.NewWriter(stdout)}, nil
 	}
+	if path == "" {
+		return nil, fmt.Errorf("the output has no name: name a file, or %q for standard output", Stdout)
+	}
 	target := path
 	if t, err := filepath.EvalSymlinks(path); err == nil {
 		target = t
