@@ -250,6 +250,10 @@ func TestBadModels(t *testing.T) {
 		{"a preprocessor that is no JSON", func(t *testing.T, dir string) {
 			writeFile(t, filepath.Join(dir, "preprocessor_config.json"), "no")
 		}, "preprocess score generate inspect", []string{"preprocessor_config.json"}},
+		{"neither config nor preprocessor", func(t *testing.T, dir string) {
+			os.Remove(filepath.Join(dir, "config.json"))
+			os.Remove(filepath.Join(dir, "preprocessor_config.json"))
+		}, "preprocess", []string{"preprocessor_config.json", "checkpoint folder"}},
 		{"a preprocessor of another model", func(t *testing.T, dir string) {
 			writeFile(t, filepath.Join(dir, "preprocessor_config.json"), `{"patch_size": 16}`)
 		}, "score inspect", []string{"patch_size", "16"}},

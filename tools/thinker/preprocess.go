@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -13,6 +15,7 @@ import (
 
 	"github.com/thinker-vl/thinker/engine"
 	"github.com/thinker-vl/thinker/engine/chat"
+	"github.com/thinker-vl/thinker/engine/config"
 	"github.com/thinker-vl/thinker/engine/imageproc"
 	"github.com/thinker-vl/thinker/engine/safetensors"
 	"github.com/thinker-vl/thinker/tools/thinker/internal/output"
@@ -51,6 +54,14 @@ to the working directory. A picture whose height or width is more than 200 times
 	return c
 }
 
+// holdsAny reports whether a folder has one of the files.
+func holdsAny(dir string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	})
+}
+
 // keepPixels is how much memory resized pictures may take between the two passes over them; what is beyond is decoded twice.
 const keepPixels = 1 << 30
 
@@ -63,6 +74,9 @@ func (a *app) preprocess(ctx context.Context, model, out string, lo, hi int, pat
 	}
 	if err := checkFolder(model); err != nil {
 		return err
+	}
+	if !holdsAny(model, config.PreprocessorFile, config.ProcessorFile, config.FileName) {
+		return fmt.Errorf("%s has neither %s nor %s: name a checkpoint folder", model, config.PreprocessorFile, config.FileName)
 	}
 	processor, err := engine.Images(model, lo, hi)
 	if err != nil {
