@@ -135,7 +135,8 @@ func Images(dir string, minPixels, maxPixels int) (*imageproc.Processor, error) 
 	if maxPixels != 0 {
 		p.MaxPixels = maxPixels
 	}
-	// One budget may pass the folder's other: as in the reference, a picture above the most is made smaller, and of the others one below the least larger.
+	// One budget may pass the folder's other: as in the reference, a picture above the most is made smaller, and of the others one below the
+	// least larger.
 	if p.MinPixels < 1 || p.MaxPixels < 1 || minPixels != 0 && maxPixels != 0 && maxPixels < minPixels {
 		return nil, fmt.Errorf("engine: a pixel budget from %d to %d: want 1 <= min <= max", p.MinPixels, p.MaxPixels)
 	}
@@ -187,8 +188,10 @@ func (e *Engine) banned(id int32) bool {
 	case c.VisionStartTokenID, c.VisionEndTokenID, c.VisionTokenID, c.ImageTokenID, c.VideoTokenID:
 		return true
 	}
-	if pad, ok := e.tok.ID(visionPad); ok && e.cfg.VisionTokenID < 0 && id == pad { // a config may do without the key
-		return true
+	if e.cfg.VisionTokenID < 0 { // a config may do without the key
+		if pad, ok := e.tok.ID(visionPad); ok && id == pad {
+			return true
+		}
 	}
 	return !e.tok.HasToken(id)
 }
