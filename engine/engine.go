@@ -47,6 +47,9 @@ type Engine struct {
 // ErrClosed is returned by the methods of a closed engine.
 var ErrClosed = errors.New("engine: closed")
 
+// ErrNotFinite is in the error of a prompt whose logits or log-probs are not finite.
+var ErrNotFinite = errors.New("the weights hold or give numbers that are not finite: fetch the checkpoint again, or use f32 where this was bf16")
+
 // Open loads the checkpoint folder dir: its config, tokenizer and preprocessing settings, then its weights, packed for the kernels.
 // Of generation_config.json it takes the stop ids and nothing else. The memory plan is checked before the weights are read.
 func Open(ctx context.Context, dir string, o Options) (_ *Engine, err error) {

@@ -435,8 +435,7 @@ func (g *generator) blame(runs []*run, err error) error {
 	for i, r := range runs {
 		for id, x := range g.logits.Float32s()[i*vocab:][:vocab] {
 			if x != x || x > math.MaxFloat32 {
-				return &PromptError{r.index, fmt.Errorf("the logit of id %d for token %d of sample %d is %v: the weights hold or give numbers that are not finite: fetch the checkpoint again, or use f32 where this was bf16",
-					id, len(r.out.IDs), r.n, x)}
+				return &PromptError{r.index, fmt.Errorf("the logit of id %d for token %d of sample %d is %v: %w", id, len(r.out.IDs), r.n, x, ErrNotFinite)}
 			}
 		}
 	}

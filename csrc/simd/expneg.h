@@ -58,17 +58,21 @@ TK_INLINE void expneg_begin(const vf *y, vf *t, vf *r)
 }
 
 // By eighths: 2^w with w = n + r, n a multiple of 1/8 and |r| <= 1/16, is v_pow2(t) times a polynomial in r, t = n + TO_EIGHTHS. That is some
-// operations fewer than with n an integer, whose polynomial is longer.
+// operations fewer than with n an integer, whose polynomial is longer. 2^r is 1 + r (POW2_1 + r (POW2_2 + r POW2_3)) within 3e-8.
 #define TO_EIGHTHS 0x1.8p20f
+#define POW2_1 6.931472421e-01f
+#define POW2_2 2.402576655e-01f
+#define POW2_3 5.549621210e-02f
 
-// v_expdown is e^d for d <= 0 within 1.3e-7 of 1, and 2e-8 |d| more: exactly 1 at 0, and 0 from -88.03 down; NaN stays.
+// v_expdown is e^d for d up to EXPNEG_MOST, of which kernels have those up to 0 but for rounding: within 1.3e-7 + 2e-8 |d| of itself (without
+// fused multiply-add 1e-7 |d|), exactly 1 at 0, and 0 from -88.03 down; NaN stays.
 TK_INLINE vf v_expdown(vf d)
 {
     const vf to_eighths = v_set1(TO_EIGHTHS), slope = v_set1(1.44269504088896341f);
     d = v_max(v_set1(-88.03f), d);
     vf t = v_fma(d, slope, to_eighths), r = v_fma(d, slope, v_sub(to_eighths, t));
-    vf p = v_fma(v_set1(5.549621210e-02f), r, v_set1(2.402576655e-01f));
-    p = v_fma(p, r, v_set1(6.931472421e-01f));
+    vf p = v_fma(v_set1(POW2_3), r, v_set1(POW2_2));
+    p = v_fma(p, r, v_set1(POW2_1));
     return v_mul(v_fma(p, r, v_set1(1)), v_pow2(t));
 }
 

@@ -68,7 +68,7 @@ typedef struct vocab_terms {
 enum { VOCAB_C0, VOCAB_C3 = 3, VOCAB_TO_EIGHTHS, VOCAB_CONSTANTS };
 #define VOCAB_LANES(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
 static const _Alignas(64) float TK_SIMD(vocab_constants)[VOCAB_CONSTANTS][16] = {
-    VOCAB_LANES(1), VOCAB_LANES(6.931472421e-01f), VOCAB_LANES(2.402576655e-01f), VOCAB_LANES(5.549621210e-02f), VOCAB_LANES(0x1.8p20f),
+    VOCAB_LANES(1), VOCAB_LANES(POW2_1), VOCAB_LANES(POW2_2), VOCAB_LANES(POW2_3), VOCAB_LANES(TO_EIGHTHS),
 };
 
 // What w is taken from: w = slope (logit - m), and what lies more than -least below m, banned columns too, counts as 2^-125: nothing beside

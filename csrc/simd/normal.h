@@ -62,7 +62,7 @@ TK_INLINE void normal_wide(const vf *a, vf *p, vf *e)
     WIDE_FOR(i) e[i] = v_shift_down(e[i], t[i]);
 }
 
-// normal_near sets p to -log2 F(-a) within 3e-5, as much as a bf16 result keeps of F(-a), for 0 <= a <= NORMAL_NEAR_MOST, where 2^-p is 0: what
+// normal_near sets p to -log2 F(-a) within 3e-5 (and what rounds in a p of up to 127), as much as a bf16 result keeps of F(-a), for 0 <= a <= NORMAL_NEAR_MOST, where 2^-p is 0: what
 // is nearly a parabola is a polynomial of degree 9, without a quotient; even and odd terms apart, lest they wait for one another.
 #define NORMAL_NEAR_MOST 13.0f
 

@@ -15,7 +15,7 @@
 //     of their bits, as have those that arithmetic makes of widened bf16 and of f32 that went through v_clean.
 //   - v_as_bf16(x) is x rounded to bf16 and widened again, to either of two equally near; NaNs are to be clean as above.
 //   - v_shift_exponent(p, t) is p 2^n for t = n + 1.5 2^23, n an integer: n is t's low bits. p and p 2^n must be normal; NaN may be lost.
-//   - v_shift_down(p, t) is p 2^-n likewise, 0 <= n < 512 and 0 < p < 2: anything from 0 up to 2^-126 where it is less than that.
+//   - v_shift_down(p, t) is p 2^-n likewise, 0 <= n < 512 and p > 0: anything from 0 up to 2^-126 where it is less than that.
 //   - v_pow2(t) is 2^n, rounded, for t = n + 1.5 2^20, n a multiple of 1/8 from -126 up, and 0 at -127: t's low 3 bits say the significand,
 //     those above them the exponent. Of a NaN it makes anything.
 //   - v_exp is within 2 ulp on [-87, 88], 0 below -87.33, exactly 1 at 0, and keeps NaN.
@@ -233,17 +233,13 @@ TK_INLINE void v_store2_bf16(uint16_t *p, vf a, vf b)
     if (__builtin_expect(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)), 0)) x = v_round_bf16(a), y = v_round_bf16(b);
     _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(x, 16), y, 0xaa));
 }
+// v_near_bf16 is v_up_bf16 to either of two equally near: three operations fewer.
+TK_INLINE __m256i v_near_bf16(vf x) { return _mm256_add_epi32(_mm256_castps_si256(x), _mm256_set1_epi32(0x8000)); }
 TK_INLINE void v_store2_bf16_clean(uint16_t *p, vf a, vf b)
 {
-    const __m256i half = _mm256_set1_epi32(0x8000);  // three operations fewer than v_up_bf16
-    __m256i x = _mm256_add_epi32(_mm256_castps_si256(a), half), y = _mm256_add_epi32(_mm256_castps_si256(b), half);
-    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(x, 16), y, 0xaa));
+    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(_mm256_srli_epi32(v_near_bf16(a), 16), v_near_bf16(b), 0xaa));
 }
-TK_INLINE vf v_as_bf16(vf x)
-{
-    const __m256i half = _mm256_set1_epi32(0x8000), high = _mm256_set1_epi32((int)0xffff0000u);
-    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_add_epi32(_mm256_castps_si256(x), half), high));
-}
+TK_INLINE vf v_as_bf16(vf x) { return _mm256_castsi256_ps(_mm256_and_si256(v_near_bf16(x), _mm256_set1_epi32((int)0xffff0000u))); }
 TK_INLINE vf v_clean(vf x) { return _mm256_blendv_ps(x, _mm256_set1_ps(NAN), _mm256_cmp_ps(x, x, _CMP_UNORD_Q)); }
 TK_INLINE void v_load2(const float *p, vf *a, vf *b)
 {

@@ -230,7 +230,7 @@ func plural(what string) string {
 func finite(what string, v []float32) error {
 	for i, x := range v {
 		if x != x || math.IsInf(float64(x), 0) {
-			return fmt.Errorf("%s %d is %v: the weights hold or give numbers that are not finite: fetch the checkpoint again, or use f32 where this was bf16", what, i, x)
+			return fmt.Errorf("%s %d is %v: %w", what, i, x, engine.ErrNotFinite)
 		}
 	}
 	return nil
