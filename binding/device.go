@@ -54,17 +54,19 @@ const (
 // An ISA is an instruction set of the cpu back-end.
 type ISA uint32
 
-// The cpu back-end's instruction sets. ISAAuto takes the fastest on the machine: the best that it has, but on Intel processors, whose bf16 dot product is slow, AVX-512 without it.
+// The cpu back-end's instruction sets. ISAAuto takes the fastest on the machine: the best that it has, but on Intel processors without tiles
+// AVX-512 without the bf16 dot product, which is slow there.
 const (
 	ISAAuto ISA = iota
 	ISAScalar
 	ISAAVX2
 	ISAAVX512
 	ISAAVX512BF16
+	ISAAMX // AVX-512 with bf16 products on tiles
 )
 
 func (i ISA) String() string {
-	names := [...]string{"auto", "scalar", "avx2", "avx512", "avx512bf16"}
+	names := [...]string{"auto", "scalar", "avx2", "avx512", "avx512bf16", "amx"}
 	if int(i) < len(names) {
 		return names[i]
 	}
@@ -73,12 +75,12 @@ func (i ISA) String() string {
 
 // ParseISA is the inverse of String.
 func ParseISA(s string) (ISA, error) {
-	for i := ISAAuto; i <= ISAAVX512BF16; i++ {
+	for i := ISAAuto; i <= ISAAMX; i++ {
 		if i.String() == s {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("binding: unknown instruction set %q: want auto, scalar, avx2, avx512 or avx512bf16", s)
+	return 0, fmt.Errorf("binding: unknown instruction set %q: want auto, scalar, avx2, avx512, avx512bf16 or amx", s)
 }
 
 // Status codes of the ABI, as errors: errors.Is(err, binding.ErrUnsupported).

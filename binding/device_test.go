@@ -55,7 +55,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func TestISA(t *testing.T) {
-	for i := ISAAuto; i <= ISAAVX512BF16; i++ {
+	for i := ISAAuto; i <= ISAAMX; i++ {
 		if got, err := ParseISA(i.String()); err != nil || got != i {
 			t.Errorf("ParseISA(%q) = %v, %v", i.String(), got, err)
 		}
@@ -67,7 +67,7 @@ func TestISA(t *testing.T) {
 		t.Errorf("ISA(9) is %q", got)
 	}
 	best := info(t, openTest(t, Options{})).BestISA
-	for i := ISAScalar; i <= ISAAVX512BF16; i++ {
+	for i := ISAScalar; i <= ISAAMX; i++ {
 		d, err := Open(Options{ISA: i, Threads: 1})
 		if i > best {
 			if !errors.Is(err, ErrUnsupported) {

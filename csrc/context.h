@@ -17,6 +17,7 @@ typedef struct tk_context {
     double alone;  // bytes moved by small calls since the pool's last one: see blocks.c
     int read_manner, copy_manner;  // the quickest, plus 1, once probes know it
     uint64_t allocated, peak;
+    void *stage;  // memory of stage.c, or NULL
 } tk_context;
 
 #define TK_CONTEXT_MAGIC 0x74686e6b72637478ull

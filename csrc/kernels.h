@@ -28,7 +28,7 @@ typedef struct tk_kernels {
 
 extern const tk_kernels tk_kernels_scalar;
 #if defined(__x86_64__)
-extern const tk_kernels tk_kernels_avx2, tk_kernels_avx512, tk_kernels_avx512bf16;
+extern const tk_kernels tk_kernels_avx2, tk_kernels_avx512, tk_kernels_avx512bf16, tk_kernels_amx;
 #endif
 
 #endif

@@ -6,28 +6,33 @@
 #include "check.h"
 #include "logsumexp.h"
 #include "packed.h"
+#include "stage.h"
 
 enum {
     TILE_ROWS = 12,             // rows of gemm's largest tile: blocks are cut between tiles
     BLOCK_ROWS = 8 * TILE_ROWS, // the logits of a block are 400 KB
     BLOCK_BYTES = 768 << 10,    // most bytes of a block of x: it stays in L2 with the logits and a group of panels
+    STAGED_ROWS = 256,          // of a block where rows are laid out: its weights come from memory once for more of them
     BATCH_ROWS = 1024,          // rows whose chunk states are held
     LOGITS_STRIDE = TK_VOCAB_CHUNK + 16,
 };
 
 typedef struct logprob_plan {
     int64_t chunks, batch, block;
+    int staged;
     uint64_t states, targets, logits, bytes;  // offsets into the workspace, and its size
 } logprob_plan;
 
-static logprob_plan plan_logprob(uint32_t dtype, int64_t rows, int64_t n, int64_t k, int threads)
+static logprob_plan plan_logprob(const tk_context *cx, uint32_t dtype, int64_t rows, int64_t n, int64_t k)
 {
-    logprob_plan p = {.chunks = tk_vocab_chunks(n), .batch = rows < BATCH_ROWS ? rows : BATCH_ROWS};
-    int64_t most = BLOCK_BYTES / (k * tk_dtype_bytes(dtype)) / TILE_ROWS;  // in tiles
-    most = most < 1 ? 1 : most > BLOCK_ROWS / TILE_ROWS ? BLOCK_ROWS / TILE_ROWS : most;
-    int64_t tiles = tk_ceil_div(p.batch, TILE_ROWS), blocks = tk_ceil_div(tiles, most);
+    const int64_t pass = tk_stage_rows(cx, dtype, k), tile = pass ? 2 * TK_STAGED_TILE : TILE_ROWS, batch = pass && pass < BATCH_ROWS ? pass : BATCH_ROWS;
+    const int threads = tk_pool_threads(cx->pool);
+    logprob_plan p = {.chunks = tk_vocab_chunks(n), .batch = rows < batch ? rows : batch, .staged = pass > 0};
+    int64_t most = BLOCK_BYTES / (k * tk_dtype_bytes(dtype)) / tile;  // in tiles
+    most = pass ? STAGED_ROWS / tile : most < 1 ? 1 : most > BLOCK_ROWS / tile ? BLOCK_ROWS / tile : most;
+    int64_t tiles = tk_ceil_div(p.batch, tile), blocks = tk_ceil_div(tiles, most);
     while (blocks < tiles && blocks * p.chunks < 4 * threads) blocks++;
-    p.block = blocks ? tk_ceil_div(tiles, blocks) * TILE_ROWS : TILE_ROWS;
+    p.block = blocks ? tk_ceil_div(tiles, blocks) * tile : tile;
     p.states = TK_ALIGN;  // room to align the start
     p.targets = p.states + (uint64_t)(p.batch * p.chunks) * sizeof(tk_vocab_state);
     p.logits = (p.targets + (uint64_t)p.batch * 4 + TK_ALIGN - 1) / TK_ALIGN * TK_ALIGN;
@@ -37,6 +42,7 @@ static logprob_plan plan_logprob(uint32_t dtype, int64_t rows, int64_t n, int64_
 
 typedef struct logprob_run {
     const tk_logprob_args *a;
+    tk_context *cx;
     const tk_vocab_kernels *k;
     logprob_plan plan;
     int64_t row0, rows, blocks;  // of the batch
@@ -54,7 +60,9 @@ static void logprob_chunk(void *arg, int64_t job, int thread)
     const int64_t col = chunk * TK_VOCAB_CHUNK, left = a->n - col, width = left < TK_VOCAB_CHUNK ? left : TK_VOCAB_CHUNK;
     const uint32_t *ban = TK_PTR(const uint32_t, a->ban);
     float *z = r->logits + (int64_t)thread * r->plan.block * LOGITS_STRIDE;
-    r->k->logits[tk_dtype_index(a->dtype)](TK_PTR(const char, a->x) + (r->row0 + row) * a->ldx * tk_dtype_bytes(a->dtype), rows, a->ldx, a->k,
+    const tk_staged staged = tk_stage_from(r->cx, r->rows, row, thread);
+    r->k->logits[tk_dtype_index(a->dtype)](TK_PTR(const char, a->x) + (r->row0 + row) * a->ldx * tk_dtype_bytes(a->dtype),
+                                           r->plan.staged ? &staged : NULL, rows, a->ldx, a->k,
                                            TK_PTR(const uint32_t, a->w) + col / TK_PANEL * tk_panel_lanes(a->dtype, a->k),
                                            tk_ceil_div(width, TK_PANEL), z, LOGITS_STRIDE);
     for (int64_t i = 0; i < rows; i++, z += LOGITS_STRIDE) {
@@ -98,7 +106,7 @@ int32_t tk_cpu_logprob(uint64_t ctx, tk_logprob_args *a, tk_error *err)
     if (a->rows == 0) return TK_OK;
     TK_TRY(tk_check_ids(err, "logprob", "targets", TK_PTR(const int32_t, a->targets), a->rows, a->n));
     TK_REQUIRE(tk_vocab_left(TK_PTR(const uint32_t, a->ban), a->n) > 0, "logprob: all %lld columns are banned", (long long)a->n);
-    logprob_run r = {.a = a, .k = &cx->kernels->vocab, .plan = plan_logprob(a->dtype, a->rows, a->n, a->k, tk_pool_threads(cx->pool))};
+    logprob_run r = {.a = a, .cx = cx, .k = &cx->kernels->vocab, .plan = plan_logprob(cx, a->dtype, a->rows, a->n, a->k)};
     TK_REQUIRE(a->workspace && a->workspace_bytes >= r.plan.bytes, "logprob: workspace has %llu bytes, needs %llu",
                (unsigned long long)(a->workspace ? a->workspace_bytes : 0), (unsigned long long)r.plan.bytes);
     uint64_t start = a->workspace / TK_ALIGN * TK_ALIGN;
@@ -108,6 +116,7 @@ int32_t tk_cpu_logprob(uint64_t ctx, tk_logprob_args *a, tk_error *err)
     for (r.row0 = 0; r.row0 < a->rows; r.row0 += r.rows) {
         r.rows = a->rows - r.row0 < r.plan.batch ? a->rows - r.row0 : r.plan.batch;
         r.blocks = tk_ceil_div(r.rows, r.plan.block);
+        if (r.plan.staged) tk_stage(cx, tk_pool_threads(cx->pool), r.rows, a->k, TK_PTR(const uint16_t, a->x) + r.row0 * a->ldx, a->ldx);
         tk_pool_run(cx->pool, r.plan.chunks * r.blocks, logprob_chunk, &r);
         tk_pool_run(cx->pool, tk_ceil_div(r.rows, MERGE_ROWS), logprob_merge, &r);
     }
@@ -118,6 +127,6 @@ int32_t tk_cpu_logprob_workspace(uint64_t ctx, tk_logprob_workspace_args *a, tk_
 {
     TK_ENTER("logprob_workspace");
     TK_TRY(tk_check_vocabulary(err, "logprob_workspace", a->dtype, a->rows, a->n, a->k));
-    a->bytes = plan_logprob(a->dtype, a->rows, a->n, a->k, tk_pool_threads(cx->pool)).bytes;
+    a->bytes = plan_logprob(cx, a->dtype, a->rows, a->n, a->k).bytes;
     return TK_OK;
 }

@@ -9,6 +9,7 @@
 // Floor: 2 rows n k FLOP for the logits and for each of dx and dw.
 #include "logsumexp.h"
 #include "matmul_backward.h"
+#include "stage.h"
 
 enum {
     TILE_ROWS = 12,     // rows of gemm's largest tile: blocks are cut between tiles
@@ -17,22 +18,25 @@ enum {
 };
 
 typedef struct backward_plan {
-    int64_t batch;
+    int64_t batch, tile;      // tile: rows that a cut between blocks of logits is a multiple of
+    int staged;
     uint64_t scratch, bytes;  // offset into the workspace, and its size
 } backward_plan;
 
-static backward_plan plan_backward(int64_t rows, int threads)
+static backward_plan plan_backward(const tk_context *cx, uint32_t dtype, int64_t rows, int64_t k)
 {
-    const int64_t batches = tk_ceil_div(rows, BATCH_ROWS);
-    backward_plan p = {.batch = batches ? tk_ceil_div(rows, batches) : 0};
+    const int64_t pass = tk_stage_rows(cx, dtype, k), most = pass && pass < BATCH_ROWS ? pass : BATCH_ROWS, batches = tk_ceil_div(rows, most);
+    backward_plan p = {.batch = batches ? tk_ceil_div(rows, batches) : 0, .tile = pass ? 2 * TK_STAGED_TILE : TILE_ROWS, .staged = pass > 0};
     p.scratch = TK_ALIGN + (uint64_t)p.batch * DZ_STRIDE * 4;  // with room to align the start
-    p.bytes = p.scratch + tk_backward_scratch(threads);
+    p.bytes = p.scratch + tk_backward_scratch(tk_pool_threads(cx->pool));
     return p;
 }
 
 typedef struct backward_run {
     const tk_logprob_backward_args *a;
+    const tk_context *cx;
     const tk_kernels *kernels;
+    int staged;
     int64_t row0, rows;         // of the batch
     int64_t col0, width;        // of the chunk
     float *dz;                  // [rows, DZ_STRIDE]
@@ -52,14 +56,14 @@ static const char *batch_x(const backward_run *r, int64_t row, int64_t col)
 
 static void run_dz(void *arg, int64_t job, int thread)
 {
-    (void)thread;
     const backward_run *r = arg;
     const tk_logprob_backward_args *a = r->a;
     const tk_vocab_kernels *k = &r->kernels->vocab;
     const tk_part p = tk_cut_part(&r->logits, job);
     const uint32_t *ban = TK_PTR(const uint32_t, a->ban);
     float *z = r->dz + p.row * DZ_STRIDE + p.col;
-    k->logits[tk_dtype_index(a->dtype)](batch_x(r, p.row, 0), p.rows, a->ldx, a->k, chunk_weight(r, p.col), tk_ceil_div(p.cols, TK_PANEL), z,
+    const tk_staged staged = tk_stage_from(r->cx, r->rows, p.row, thread);
+    k->logits[tk_dtype_index(a->dtype)](batch_x(r, p.row, 0), r->staged ? &staged : NULL, p.rows, a->ldx, a->k, chunk_weight(r, p.col), tk_ceil_div(p.cols, TK_PANEL), z,
                                         DZ_STRIDE);
     const int64_t col = r->col0 + p.col;
     tk_vocab_chunk c = {.logits = z, .ban = ban ? ban + col / 32 : NULL, .width = p.cols, .scale = a->inv_temperature};
@@ -159,21 +163,24 @@ int32_t tk_cpu_logprob_backward(uint64_t ctx, tk_logprob_backward_args *a, tk_er
     TK_TRY(check_operands(err, a));
     if (a->rows == 0) return TK_OK;
     const int threads = tk_pool_threads(cx->pool);
-    const backward_plan plan = plan_backward(a->rows, threads);
+    const backward_plan plan = plan_backward(cx, a->dtype, a->rows, a->k);
     TK_REQUIRE(a->workspace && a->workspace_bytes >= plan.bytes, "logprob_backward: workspace has %llu bytes, needs %llu",
                (unsigned long long)(a->workspace ? a->workspace_bytes : 0), (unsigned long long)plan.bytes);
     if (!a->dx && !a->dw) return TK_OK;
     backward_run r = {
         .a = a,
+        .cx = cx,
         .kernels = cx->kernels,
+        .staged = plan.staged,
         .dz = TK_PTR(float, (a->workspace + TK_ALIGN - 1) / TK_ALIGN * TK_ALIGN),
         .scratch = a->workspace + plan.scratch,
     };
     for (; r.row0 < a->rows; r.row0 += r.rows) {
         r.rows = a->rows - r.row0 < plan.batch ? a->rows - r.row0 : plan.batch;
+        if (plan.staged) tk_stage(cx, threads, r.rows, a->k, batch_x(&r, 0, 0), a->ldx);
         for (r.col0 = 0; r.col0 < a->n; r.col0 += r.width) {
             r.width = a->n - r.col0 < TK_VOCAB_CHUNK ? a->n - r.col0 : TK_VOCAB_CHUNK;
-            r.logits = tk_cut_output(r.rows, r.width, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads);
+            r.logits = tk_cut_output(r.rows, r.width, plan.tile, TK_BACKWARD_PANELS / 2, threads);
             tk_pool_run(cx->pool, tk_cut_jobs(&r.logits), run_dz, &r);
             r.dw = tk_cut_output(a->dw ? r.width : 0, a->k, TK_BACKWARD_ROWS, TK_BACKWARD_PANELS, threads);
             r.dx = tk_cut_output(a->dx ? r.rows : 0, a->k, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads);
@@ -187,6 +194,6 @@ int32_t tk_cpu_logprob_backward_workspace(uint64_t ctx, tk_logprob_backward_work
 {
     TK_ENTER("logprob_backward_workspace");
     TK_TRY(tk_check_vocabulary(err, "logprob_backward_workspace", a->dtype, a->rows, a->n, a->k));
-    a->bytes = plan_backward(a->rows, tk_pool_threads(cx->pool)).bytes;
+    a->bytes = plan_backward(cx, a->dtype, a->rows, a->k).bytes;
     return TK_OK;
 }

@@ -2,8 +2,10 @@
 //
 // A job is a block of at most TK_MATMUL_ROWS rows by TK_MATMUL_PANELS panels, smaller where there are many threads, and the last
 // quarter of the panels goes out in small groups, so that no thread waits long for the last block. Row blocks of one group of panels are
-// consecutive jobs: its weights come from memory once.
+// consecutive jobs: its weights come from memory once. Where the ISA wants rows laid out, blocks are larger, and rows are done in passes of as many as
+// are laid out at a time.
 #include "packed.h"
+#include "stage.h"
 
 enum {
     TILE_ROWS = 12,         // rows of the largest tile: blocks are cut between tiles
@@ -12,8 +14,10 @@ enum {
 
 typedef struct matmul_job {
     const tk_matmul_args *a;
-    const tk_matmul_kernels *kernels;
-    int threads;
+    const tk_context *cx;
+    int threads, staged;
+    int64_t row0, rows;              // of the pass
+    int64_t tile, most;              // rows that a cut between blocks is a multiple of; tiles of a block at most
     int64_t panels, tiles;           // of y
     int64_t blocks;                  // row blocks
     int64_t large, group, subgroup;  // the first `large` panels go in groups of `group`, the others of `subgroup`
@@ -22,12 +26,13 @@ typedef struct matmul_job {
 static void matmul_plan(matmul_job *p)
 {
     const int threads = p->threads;
-    p->group = p->tiles > 4 ? TK_MATMUL_PANELS : TK_MATMUL_PANELS / 2;  // few rows stage fast, and then a small working set pays
+    p->group = p->staged ? TK_STAGED_PANELS : TK_MATMUL_PANELS;
+    if (p->rows <= 48) p->group /= 2;  // few rows stage fast, and then a small working set pays
     if (p->a->dtype == TK_F32) p->group /= 2;  // its panels take twice the room in L2
     while (p->group > 1 && p->panels < 4 * threads * p->group) p->group /= 2;
     p->subgroup = p->group >= 4 ? p->group / 4 : 1;
     p->large = threads == 1 ? p->panels : p->panels * 3 / 4 / p->group * p->group;
-    p->blocks = tk_ceil_div(p->tiles, TK_MATMUL_ROWS / TILE_ROWS);
+    p->blocks = tk_ceil_div(p->tiles, p->most);
     while (p->blocks < p->tiles && p->blocks * tk_ceil_div(p->panels, p->group) < 4 * threads) p->blocks++;
 }
 
@@ -45,31 +50,32 @@ static int64_t matmul_panel(const matmul_job *p, int64_t job)
 
 static void matmul_run(void *arg, int64_t job, int thread)
 {
-    (void)thread;
     const matmul_job *p = arg;
     const tk_matmul_args *a = p->a;
     const int64_t block = job % p->blocks, panel = matmul_panel(p, job), width = panel < p->large ? p->group : p->subgroup;
     const int64_t panel_end = panel + width < p->panels ? panel + width : p->panels;
-    const int64_t row = block * p->tiles / p->blocks * TILE_ROWS, row_end = (block + 1) * p->tiles / p->blocks * TILE_ROWS;
+    const int64_t row = block * p->tiles / p->blocks * p->tile, row_end = (block + 1) * p->tiles / p->blocks * p->tile;
+    const tk_staged staged = tk_stage_from(p->cx, p->rows, row, thread);
     const int64_t col = panel * TK_PANEL, col_end = panel_end * TK_PANEL < a->n ? panel_end * TK_PANEL : a->n;
     const int64_t bytes = tk_dtype_bytes(a->dtype), bytes_y = tk_dtype_bytes(a->dtype_y), lanes = tk_panel_lanes(a->dtype, a->k);
     tk_matmul_block b = {
         .dtype = a->dtype,
         .dtype_y = a->dtype_y,
-        .m = (row_end < a->m ? row_end : a->m) - row,
+        .m = (row_end < p->rows ? row_end : p->rows) - row,
         .n = col_end - col,
         .k = a->k,
-        .x = TK_PTR(char, a->x) + row * a->ldx * bytes,
+        .x = TK_PTR(char, a->x) + (p->row0 + row) * a->ldx * bytes,
+        .staged = p->staged ? &staged : NULL,
         .w = TK_PTR(uint32_t, a->w) + panel * lanes,
         .after = TK_PTR(uint32_t, a->w) + matmul_panel(p, job + p->threads) * lanes,
         .bias = a->bias ? TK_PTR(float, a->bias) + col : NULL,
-        .residual = a->residual ? TK_PTR(char, a->residual) + (row * a->ldr + col) * bytes_y : NULL,
-        .y = TK_PTR(char, a->y) + (row * a->ldy + col) * bytes_y,
+        .residual = a->residual ? TK_PTR(char, a->residual) + ((p->row0 + row) * a->ldr + col) * bytes_y : NULL,
+        .y = TK_PTR(char, a->y) + ((p->row0 + row) * a->ldy + col) * bytes_y,
         .ldx = a->ldx,
         .ldr = a->ldr,
         .ldy = a->ldy,
     };
-    p->kernels->block(&b);
+    p->cx->kernels->matmul.block(&b);
 }
 
 int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
@@ -84,16 +90,24 @@ int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
     if (a->bias) TK_TRY(tk_check_vector(err, "matmul", "bias", a->bias, a->n, 4));
     if (a->residual) TK_TRY(tk_check_matrix(err, "matmul", "residual", a->residual, a->m, a->n, a->ldr, tk_dtype_bytes(a->dtype_y)));
     if (a->m == 0) return TK_OK;
+    const int64_t pass = tk_stage_rows(cx, a->dtype, a->k);
     matmul_job p = {
         .a = a,
-        .kernels = &cx->kernels->matmul,
+        .cx = cx,
         .threads = a->m * a->n < POOL_PRODUCTS / a->k ? 1 : tk_pool_threads(cx->pool),
+        .staged = pass > 0,
+        .tile = pass ? 2 * TK_STAGED_TILE : TILE_ROWS,
         .panels = tk_ceil_div(a->n, TK_PANEL),
-        .tiles = tk_ceil_div(a->m, TILE_ROWS),
     };
-    matmul_plan(&p);
-    if (p.threads > 1) tk_pool_run(cx->pool, matmul_jobs(&p), matmul_run, &p);
-    else
-        for (int64_t job = 0; job < matmul_jobs(&p); job++) matmul_run(&p, job, 0);
+    p.most = (pass ? TK_STAGED_ROWS : TK_MATMUL_ROWS) / p.tile;
+    for (; p.row0 < a->m; p.row0 += p.rows) {
+        p.rows = pass && a->m - p.row0 > pass ? pass : a->m - p.row0;
+        p.tiles = tk_ceil_div(p.rows, p.tile);
+        matmul_plan(&p);
+        if (pass) tk_stage(cx, p.threads, p.rows, a->k, TK_PTR(const uint16_t, a->x) + p.row0 * a->ldx, a->ldx);
+        if (p.threads > 1) tk_pool_run(cx->pool, matmul_jobs(&p), matmul_run, &p);
+        else
+            for (int64_t job = 0; job < matmul_jobs(&p); job++) matmul_run(&p, job, 0);
+    }
     return TK_OK;
 }

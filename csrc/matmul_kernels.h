@@ -9,13 +9,24 @@
 enum {
     TK_MATMUL_ROWS = 72,   // most rows and panels of a block: its f32 sums are 72 KB of stack
     TK_MATMUL_PANELS = 8,
+    TK_STAGED_TILE = 16,   // rows that are laid out at a time; staged blocks begin at multiples of twice as many
+    TK_STAGED_ROWS = 256,  // most rows and panels of a staged block: its sums are 512 KB of the context's memory
+    TK_STAGED_PANELS = 16,
 };
+
+// Rows that are laid out for an ISA's product, from a row tile (TK_STAGED_TILE rows) `first` of `all` on, and memory for a block's sums.
+typedef struct tk_staged {
+    void *tiles;
+    int64_t first, all;
+    void *sums;
+} tk_staged;
 
 // A block of y: m rows by n columns, from the first column of a panel on. Strides in elements.
 typedef struct tk_matmul_block {
     uint32_t dtype, dtype_y;
     int64_t m, n, k;
     const void *x;        // [m, k], row stride ldx
+    const tk_staged *staged; // x laid out, or NULL
     const uint32_t *w;    // panels of the n columns
     const uint32_t *after; // panels that this thread probably needs next, or NULL
     const float *bias;    // [n] or NULL
@@ -37,6 +48,8 @@ typedef struct tk_matmul_kernels {
     void (*block)(const tk_matmul_block *b);
     void (*pack)(const tk_pack_block *b);
     void (*unpack)(const tk_pack_block *b);
+    // Lays out rows [m, k], m at most TK_STAGED_TILE, as row tile `row_tile` of `all`. NULL: the ISA's product takes rows where they lie.
+    void (*stage)(int64_t m, int64_t k, const uint16_t *x, int64_t ldx, void *staged, int64_t row_tile, int64_t all);
     void (*narrow)(const float *x, uint16_t *y, int64_t n);  // y = bf16(x)
 } tk_matmul_kernels;
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "include/thinker.h"
+#include "matmul_kernels.h"
 
 enum {
     TK_VOCAB_WORDS = TK_VOCAB_CHUNK / 32,  // words of a chunk's bits
@@ -33,8 +34,9 @@ typedef struct tk_vocab_gradient {
 } tk_vocab_gradient;
 
 typedef struct tk_vocab_kernels {
-    // Logits [rows, 32 panels] (row stride ldz) of x [rows, k] and packed weights; f32, bf16.
-    void (*logits[2])(const void *x, int64_t rows, int64_t ldx, int64_t k, const uint32_t *w, int64_t panels, float *z, int64_t ldz);
+    // Logits [rows, 32 panels] (row stride ldz) of x [rows, k], laid out where the ISA wants it, and packed weights; f32, bf16.
+    void (*logits[2])(const void *x, const tk_staged *staged, int64_t rows, int64_t ldx, int64_t k, const uint32_t *w, int64_t panels, float *z,
+                      int64_t ldz);
     // The state of a chunk; without entropy t is 0, m and s are the same. most, if not NULL, gets the maxima of its blocks.
     tk_vocab_state (*fold)(const tk_vocab_chunk *c, int entropy, float *most);
     // e^(m - max) of n states; 0 where s is 0, and below e^-708.

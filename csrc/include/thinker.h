@@ -57,6 +57,7 @@ enum {                 // instruction sets of the cpu back-end
     TK_ISA_AVX2 = 2,          // AVX2 + FMA
     TK_ISA_AVX512 = 3,        // F, BW, DQ, VL
     TK_ISA_AVX512_BF16 = 4,   // the same + vdpbf16ps
+    TK_ISA_AMX = 5,           // the same + tiles of bf16 (AMX-TILE, AMX-BF16) in products
 };
 
 enum {

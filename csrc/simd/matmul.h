@@ -3,6 +3,9 @@
 // y[m, n] = dtype_y(x[m, k] W^T + bias + residual). The f32 sums of the block are accumulated in a scratch array by gemm.h, then
 // get their epilogue in one pass while they are in L2 (of few rows: in L1), about m n of the block's m n k steps.
 #include "gemm.h"
+#if TK_TILES
+#include "gemm_tile.h"
+#endif
 #include "pack.h"
 
 TK_INLINE void matmul_finish(const int narrow, const tk_matmul_block *b, const float *sums, long lds)
@@ -30,8 +33,45 @@ TK_INLINE void matmul_finish(const int narrow, const tk_matmul_block *b, const f
     }
 }
 
+#if TK_TILES
+_Static_assert(VL == 16 && (int)TK_STAGED_TILE == (int)TILE_ROWS, "a row of a tile of sums is a vector");
+
+TK_INLINE void matmul_finish_tiles(const int narrow, const tk_matmul_block *b)
+{
+    for (long j = 0; j < b->n; j += VL) {
+        const long left = b->n - j, half = j / VL % 2 * TILE_BYTES / 4;
+        for (long i = 0; i < b->m; i++) {
+            vf v = v_load(tile_row_of(b->staged->sums, b->m, j / TK_PANEL, i) + half);
+            float *y32 = (float *)b->y + i * b->ldy + j;
+            uint16_t *y16 = (uint16_t *)b->y + i * b->ldy + j;
+            const float *r32 = (const float *)b->residual + i * b->ldr + j;
+            const uint16_t *r16 = (const uint16_t *)b->residual + i * b->ldr + j;
+            if (left >= VL) {
+                if (b->bias) v = v_add(v, v_load(b->bias + j));
+                if (b->residual) v = v_add(v, narrow ? v_load_bf16(r16) : v_load(r32));
+                if (narrow) v_store_bf16(y16, v);
+                else v_store(y32, v);
+            } else {
+                if (b->bias) v = v_add(v, v_loadn(b->bias + j, left));
+                if (b->residual) v = v_add(v, narrow ? v_loadn_bf16(r16, left) : v_loadn(r32, left));
+                if (narrow) v_storen_bf16(y16, v, left);
+                else v_storen(y32, v, left);
+            }
+        }
+    }
+}
+#endif
+
 static void TK_SIMD(matmul_block)(const tk_matmul_block *b)
 {
+#if TK_TILES
+    if (b->staged) {
+        TK_SIMD(tile_product)(b->m, (b->n + TK_PANEL - 1) / TK_PANEL, b->k, b->staged, b->w, b->after);
+        if (b->dtype_y == TK_BF16) matmul_finish_tiles(1, b);
+        else matmul_finish_tiles(0, b);
+        return;
+    }
+#endif
     enum { LDS = TK_MATMUL_PANELS * TK_PANEL };
     _Alignas(64) float sums[TK_MATMUL_ROWS * LDS];
     const long panels = (b->n + TK_PANEL - 1) / TK_PANEL;
@@ -52,5 +92,8 @@ static const tk_matmul_kernels TK_SIMD(matmul_kernels) = {
     .block = TK_SIMD(matmul_block),
     .pack = TK_SIMD(pack_panel),
     .unpack = TK_SIMD(unpack_panel),
+#if TK_TILES
+    .stage = TK_SIMD(tile_stage),
+#endif
     .narrow = TK_SIMD(matmul_narrow),
 };

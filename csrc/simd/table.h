@@ -10,7 +10,7 @@
 #include "vocab.h"
 
 const tk_kernels TK_SIMD(tk_kernels) = {
-    .isa = TK_ISA_LEVEL,
+    .isa = TK_TILES ? TK_ISA_AMX : TK_ISA_LEVEL,
     .matmul = TK_SIMD(matmul_kernels),
     .matmul_backward = TK_SIMD(matmul_backward_kernels),
     .probe = TK_SIMD(probe_kernels),

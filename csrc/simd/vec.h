@@ -26,6 +26,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifndef TK_TILES
+#define TK_TILES 0  // 1: bf16 products by the tile instructions
+#endif
+
 #define TK_INLINE static inline __attribute__((always_inline, unused))
 
 TK_INLINE float bf16_to_f32(uint16_t h)

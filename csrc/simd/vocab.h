@@ -4,14 +4,42 @@
 #include "logsumexp.h"
 #include "vec64.h"
 
+#if TK_TILES
+#include "gemm_tile.h"
+TK_INLINE void vocab_logits_staged(const tk_staged *staged, int64_t rows, int64_t k, const uint32_t *w, int64_t panels, float *z, int64_t ldz)
+{
+    const int64_t lanes = TK_PANEL * ((k + 1) / 2);
+    for (int64_t p = 0; p < panels; p += TK_STAGED_PANELS) {
+        const int64_t count = panels - p < TK_STAGED_PANELS ? panels - p : TK_STAGED_PANELS;
+        for (int64_t row = 0; row < rows; row += TK_STAGED_ROWS) {
+            const int64_t m = rows - row < TK_STAGED_ROWS ? rows - row : TK_STAGED_ROWS;
+            const tk_staged block = {.tiles = staged->tiles, .first = staged->first + row / TK_STAGED_TILE, .all = staged->all, .sums = staged->sums};
+            TK_SIMD(tile_product)(m, count, k, &block, w + p * lanes, w + (p + count) * lanes);
+            for (int64_t j = 0; j < count * TK_PANEL; j += VL)
+                for (int64_t i = 0; i < m; i++)
+                    v_store(z + (row + i) * ldz + p * TK_PANEL + j, v_load(tile_row_of(block.sums, m, j / TK_PANEL, i) + j / VL % 2 * TILE_BYTES / 4));
+        }
+    }
+}
+#else
+TK_INLINE void vocab_logits_staged(const tk_staged *staged, int64_t rows, int64_t k, const uint32_t *w, int64_t panels, float *z, int64_t ldz)
+{
+    (void)staged, (void)rows, (void)k, (void)w, (void)panels, (void)z, (void)ldz;
+}
+#endif
+
 // Panels are done by eights: one eighth of a megabyte of weights each at k = 2048 in bf16, so that a group stays in L2 while the
 // rows pass over it. Floor: 2 rows n k FLOP at the dot-product peak, or the weights at the read bandwidth.
 #define VOCAB_LOGITS(T, type, lanes_of_k)                                                                                        \
-    static void TK_SIMD(vocab_logits_##T)(const void *x, int64_t rows, int64_t ldx, int64_t k, const uint32_t *w, int64_t panels, \
-                                          float *z, int64_t ldz)                                                                 \
+    static void TK_SIMD(vocab_logits_##T)(const void *x, const tk_staged *staged, int64_t rows, int64_t ldx, int64_t k,          \
+                                          const uint32_t *w, int64_t panels, float *z, int64_t ldz)                              \
     {                                                                                                                            \
         enum { GROUP = 8 };                                                                                                      \
         const int64_t lanes = TK_PANEL * (lanes_of_k);                                                                           \
+        if (staged) {                                                                                                            \
+            vocab_logits_staged(staged, rows, k, w, panels, z, ldz);                                                             \
+            return;                                                                                                              \
+        }                                                                                                                        \
         for (int64_t p = 0; p < panels; p += GROUP)                                                                              \
             TK_SIMD(gemm_panels_##T)(rows, panels - p < GROUP ? panels - p : GROUP, k, x, ldx, w + p * lanes, NULL, \
                                      z + p * TK_PANEL, ldz, 0);                                                                  \

@@ -40,7 +40,7 @@ func (f *File) fields() []field {
 		integer("model.min_pixels", &m.MinPixels, 0, math.MaxInt32, "least pixels of a picture after resizing; 0: the checkpoint's"),
 		integer("model.max_pixels", &m.MaxPixels, 0, math.MaxInt32, "most pixels of a picture after resizing; 0: the checkpoint's"),
 		free(integer("model.threads", &m.Threads, 0, 4096, "0: one a CPU")),
-		parsed("model.isa", &m.ISA, binding.ParseISA, "instruction set of the kernels: auto, scalar, avx2, avx512, avx512bf16"),
+		parsed("model.isa", &m.ISA, binding.ParseISA, "instruction set of the kernels: auto, scalar, avx2, avx512, avx512bf16, amx"),
 		text("model.library", &m.Library, "a back-end's shared library; left out: the cpu back-end"),
 		free(integer("model.max_batch", &m.MaxBatch, 0, 1<<16, "sequences decoded together; 0: 64")),
 		free(integer("model.prefill_chunk", &m.PrefillChunk, 0, 1<<20, "most tokens of a forward pass of the sampler; 0: 512")),

@@ -123,7 +123,7 @@ func threadFlags(fs *pflag.FlagSet, threads *int) {
 }
 
 func isaVar(c *cobra.Command, p *binding.ISA) {
-	enumVar(c, p, "isa", binding.ParseISA, "instruction set of the kernels; auto is the fastest on the CPU", "auto", "scalar", "avx2", "avx512", "avx512bf16")
+	enumVar(c, p, "isa", binding.ParseISA, "instruction set of the kernels; auto is the fastest on the CPU", "auto", "scalar", "avx2", "avx512", "avx512bf16", "amx")
 }
 
 func pixelFlags(fs *pflag.FlagSet, lo, hi *int) {

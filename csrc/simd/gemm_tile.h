@@ -1,0 +1,211 @@
+// gemm_tile.h - the bf16 product on tiles: 16 x 32 by 32 x 16 an instruction.
+//
+//     tile_stage(m, k, a, lda, staged)             lays out 16 rows of A [m, k]
+//     tile_product(m, panels, k, staged, w, after) C[m, 32 panels] = A W^T, W's panels from w on, into staged's sums
+//
+// Staged, A's tiles lie side by side: [chunk of K][tile of 16 rows][tile of 32 of K][16][32], zeros where K ends. That makes a tile 16 lines side by
+// side, where rows a few KB apart are as many pages and share a set of L1 (half the speed). The sums lie as tiles, too: [panel][tile of
+// rows][half of the panel][16][16]. W is taken as it is packed: 16 steps of half a panel are a tile.
+//
+// Two row tiles by one panel are four accumulators: enough to hide a product's latency (52 cycles, one every 16). A row tile that is left takes two
+// panels. K is done in chunks, whose lanes of one panel stay in L1 while all rows pass over them; A and the sums come from L2 and past L1:
+// 2.4 TFLOP/s of 2.8, all in L2, and 1.8 without passing. Meanwhile the next panel's lanes are brought into L2 at an even rate. An element of C is
+// the sum over K's tiles in increasing order, so its bits depend on neither m nor the place in a tile.
+//
+// Floor: 2 m n k FLOP at the tiles' peak (2,048 a cycle), or W's bytes at the read bandwidth, whichever is later.
+#ifndef TK_SIMD_GEMM_TILE_H
+#define TK_SIMD_GEMM_TILE_H
+
+#include "../matmul_kernels.h"
+#include "tile.h"
+
+enum {
+    PRODUCT_CHUNK = 16,                        // tiles of K in a chunk: a panel's lanes of one are 32 KB
+    PRODUCT_STEP = 32 * 4,                     // bytes from one step of a panel to the next
+    PRODUCT_LANES = TILE_K / 2 * PRODUCT_STEP, // bytes of a panel that belong to a tile of K
+};
+
+// Where the first tile of a row tile's chunk lies, of `all` row tiles and `tiles` tiles of K, in bytes.
+TK_INLINE long staged_at(long chunk, long row_tile, long all, long tiles)
+{
+    const long first = chunk * PRODUCT_CHUNK, here = tiles - first < PRODUCT_CHUNK ? tiles - first : PRODUCT_CHUNK;
+    return (first * all + row_tile * here) * TILE_BYTES;
+}
+
+// tile_stage lays out at most 16 rows. Rows of the tile that A has not are left as they are: no other row's sums have a part of them.
+static void TK_SIMD(tile_stage)(int64_t m, int64_t k, const uint16_t *a, int64_t lda, void *staged, int64_t row_tile, int64_t all)
+{
+    const long tiles = (k + TILE_K - 1) / TILE_K;
+    for (long row = 0; row < m; row++, a += lda)
+        for (long t = 0; t < tiles; t++) {
+            char *out = (char *)staged + staged_at(t / PRODUCT_CHUNK, row_tile, all, tiles) + (t % PRODUCT_CHUNK) * TILE_BYTES + row * TILE_LINE;
+            const long left = k - t * TILE_K;
+            if (left < TILE_K) memset(out, 0, TILE_LINE);
+            memcpy(out, a + t * TILE_K, left < TILE_K ? (size_t)left * 2 : TILE_LINE);
+        }
+}
+
+// A product_fetch brings `lines` lines into L2 with every tile of K.
+typedef struct product_fetch {
+    const char *p, *end;
+    long lines;
+} product_fetch;
+
+// A product_chunk is what a chunk of K of one panel works on.
+typedef struct product_chunk {
+    long tiles;           // whole tiles of K
+    const char *a;        // the first row tile's first
+    long row_tile;        // bytes from one row tile to the next
+    const char *w;        // the panel's lanes
+    const char *last;     // those of a tile of K that is not whole, with zeros where the panel ends, or NULL
+    char *sums;           // of the first row tile
+    int more;             // the sums go on from what is there
+    product_fetch next;    // what is brought into L2 meanwhile
+} product_chunk;
+
+TK_INLINE void product_some(product_fetch *f)
+{
+    if (f->p >= f->end) return;
+    for (long i = 0; i < f->lines; i++) __builtin_prefetch(f->p + 64 * i, 0, 2);
+    f->p += 64 * f->lines;
+}
+
+// A step of two row tiles by one panel, and of one by one or two.
+TK_INLINE void product_step_pair(const char *a, long row_tile, const char *w)
+{
+    tile_pass(4, a, TILE_LINE);
+    tile_load(6, w, PRODUCT_STEP);
+    tile_load(7, w + 64, PRODUCT_STEP);
+    tile_pass(5, a + row_tile, TILE_LINE);
+    tile_dot(0, 4, 6);
+    tile_dot(1, 4, 7);
+    tile_dot(2, 5, 6);
+    tile_dot(3, 5, 7);
+}
+
+TK_INLINE void product_step_single(const char *a, const char *w, const char *v)
+{
+    tile_pass(4, a, TILE_LINE);
+    tile_load(6, w, PRODUCT_STEP);
+    tile_load(7, w + 64, PRODUCT_STEP);
+    tile_dot(0, 4, 6);
+    tile_dot(1, 4, 7);
+    if (!v) return;
+    tile_load(6, v, PRODUCT_STEP);
+    tile_load(7, v + 64, PRODUCT_STEP);
+    tile_dot(2, 4, 6);
+    tile_dot(3, 4, 7);
+}
+
+// product_pair is two row tiles by one panel.
+TK_INLINE void product_pair(product_chunk *g, const char *a, char *sums)
+{
+    const char *w = g->w;
+    const long row_tile = g->row_tile, tiles = g->tiles;
+    product_fetch next = g->next;
+    if (g->more) {
+        tile_pass(0, sums, TILE_LINE);
+        tile_pass(1, sums + TILE_BYTES, TILE_LINE);
+        tile_pass(2, sums + 2 * TILE_BYTES, TILE_LINE);
+        tile_pass(3, sums + 3 * TILE_BYTES, TILE_LINE);
+    } else {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+    }
+    for (long t = 0; t < tiles; t++) {
+        product_step_pair(a + t * TILE_BYTES, row_tile, w + t * PRODUCT_LANES);
+        product_some(&next);
+    }
+    if (g->last) product_step_pair(a + tiles * TILE_BYTES, row_tile, g->last);
+    g->next = next;
+    tile_store(0, sums, TILE_LINE);
+    tile_store(1, sums + TILE_BYTES, TILE_LINE);
+    tile_store(2, sums + 2 * TILE_BYTES, TILE_LINE);
+    tile_store(3, sums + 3 * TILE_BYTES, TILE_LINE);
+}
+
+// product_single is one row tile by a panel and, unless NULL, another: `other`'s lanes, last lanes and sums.
+TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const product_chunk *other, char *other_sums)
+{
+    const char *w = g->w, *v = other ? other->w : NULL;
+    const long tiles = g->tiles;
+    product_fetch next = g->next;
+    if (g->more) {
+        tile_pass(0, sums, TILE_LINE);
+        tile_pass(1, sums + TILE_BYTES, TILE_LINE);
+        if (other) {
+            tile_pass(2, other_sums, TILE_LINE);
+            tile_pass(3, other_sums + TILE_BYTES, TILE_LINE);
+        }
+    } else {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+    }
+    for (long t = 0; t < tiles; t++) {
+        product_step_single(a + t * TILE_BYTES, w + t * PRODUCT_LANES, v ? v + t * PRODUCT_LANES : NULL);
+        product_some(&next);
+    }
+    if (g->last) product_step_single(a + tiles * TILE_BYTES, g->last, other ? other->last : NULL);
+    g->next = next;
+    tile_store(0, sums, TILE_LINE);
+    tile_store(1, sums + TILE_BYTES, TILE_LINE);
+    if (other) {
+        tile_store(2, other_sums, TILE_LINE);
+        tile_store(3, other_sums + TILE_BYTES, TILE_LINE);
+    }
+}
+
+static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk_staged *a, const uint32_t *w, const uint32_t *after)
+{
+    const long whole = k / TILE_K, left = k % TILE_K, panel = PRODUCT_STEP * ((k + 1) / 2), row_tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
+    const long all = whole + (left > 0), passes = (row_tiles + 1) / 2, chunks = (all + PRODUCT_CHUNK - 1) / PRODUCT_CHUNK;
+    const long stretch = PRODUCT_CHUNK * PRODUCT_LANES < panel ? PRODUCT_CHUNK * PRODUCT_LANES : panel;
+    _Alignas(64) char ends[2][PRODUCT_LANES];
+    if (left) memset(ends, 0, sizeof ends);
+    tile_begin();
+    for (long chunk = 0; chunk < chunks; chunk++) {
+        const long first = chunk * PRODUCT_CHUNK, tiles = whole - first < PRODUCT_CHUNK ? whole - first : PRODUCT_CHUNK;
+        const long steps = tiles ? passes * tiles : 1;
+        const int ended = left && chunk == chunks - 1;
+        product_chunk g, before = {0};
+        for (long p = 0; p < panels; p++, before = g) {
+            g = (product_chunk){
+                .tiles = tiles,
+                .a = (const char *)a->tiles + staged_at(chunk, a->first, a->all, all),
+                .row_tile = (tiles + ended) * TILE_BYTES,
+                .w = (const char *)w + p * panel + first * PRODUCT_LANES,
+                .sums = (char *)a->sums + p * row_tiles * 2 * TILE_BYTES,
+                .more = chunk > 0,
+            };
+            if (ended) {
+                g.last = ends[p % 2];
+                memcpy(ends[p % 2], g.w + tiles * PRODUCT_LANES, (size_t)(panel - (first + tiles) * PRODUCT_LANES));
+            }
+            // This chunk of the next panel, the next chunk of the first one, what the caller does next.
+            g.next.p = p + 1 < panels ? g.w + panel : chunk + 1 < chunks ? (const char *)w + (first + tiles) * PRODUCT_LANES : (const char *)after;
+            g.next.end = g.next.p ? g.next.p + stretch : NULL;
+            g.next.lines = (stretch / 64 + steps - 1) / steps;
+            for (long t = 0; t + 2 <= row_tiles; t += 2) product_pair(&g, g.a + t * g.row_tile, g.sums + t * 2 * TILE_BYTES);
+            if (row_tiles % 2) {
+                const char *last = g.a + (row_tiles - 1) * g.row_tile;
+                const long at = (row_tiles - 1) * 2 * TILE_BYTES;
+                if (p % 2) product_single(&g, last, g.sums + at, &before, before.sums + at);
+                else if (p + 1 == panels) product_single(&g, last, g.sums + at, NULL, NULL);
+            }
+        }
+    }
+    tile_end();
+}
+
+// tile_row_of is where row i of a panel's sums begins: its first half's 16, and TILE_BYTES further on the other's.
+TK_INLINE const float *tile_row_of(const void *sums, long m, long panel, long i)
+{
+    const long row_tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
+    return (const float *)((const char *)sums + (panel * row_tiles + i / TILE_ROWS) * 2 * TILE_BYTES + i % TILE_ROWS * TILE_LINE);
+}
+
+#endif
