@@ -39,7 +39,7 @@ static double TK_SIMD(probe_dot_bf16)(uint64_t iterations, float x, float *sink)
     _Alignas(64) uint16_t a[TILE_BYTES];
     _Alignas(64) float c[TILE_BYTES / 4];
     for (int i = 0; i < TILE_BYTES; i++) a[i] = (uint16_t)(f32_to_bf16(x) + i * 37 % 128);
-    tile_begin();
+    tile_begin(TILE_ROWS);
     tile_zero(0);
     tile_zero(1);
     tile_zero(2);
