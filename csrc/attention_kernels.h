@@ -10,7 +10,7 @@
 enum {
     TK_TILE_ROWS = 64,   // most query rows of a tile, the query heads of one KV head counted as rows
     TK_LINE_KEYS = 16,   // keys of a line of a K tile
-    TK_SCORE_ROWS = 8,   // rows of the score buffer: at least the rows of every ISA's register block
+    TK_SCORE_ROWS = 12,  // rows of the score buffer: at least the rows of every ISA's register block
 };
 
 // Rows of memory that will be read or written soon: `lines` cache lines of each of `rows` rows, of which `line` of the first are done.

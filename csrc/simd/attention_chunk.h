@@ -32,7 +32,8 @@ enum { ATTN_MR = 6, ATTN_FEW = 2 };
 #else
 enum { ATTN_MR = 2, ATTN_FEW = 2 };
 #endif
-enum { ATTN_NV = 4, ATTN_STEPS = 16, ATTN_CHUNK_VECTORS = TK_CHUNK / VL };
+// Where a bf16 product is two FMAs, blocks are of ATTN_TALL rows if a tile has them: widening b takes the FMAs' ports.
+enum { ATTN_TALL = 12, ATTN_NV = 4, ATTN_STEPS = 16, ATTN_CHUNK_VECTORS = TK_CHUNK / VL };
 
 TK_INLINE int strip_vectors(int mr) { return mr <= ATTN_FEW ? 4 : 2; }
 
@@ -52,7 +53,7 @@ TK_INLINE void fetch_ahead(const uint32_t *b, int j, long ahead)
 // product: acc[i][j] += sum over steps of a[i] b, for mr rows of a and nv vectors of b. In the meantime it fetches some of f, and the
 // lanes that lie `ahead` bytes beyond b.
 TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
-                           vf acc[ATTN_MR][ATTN_NV])
+                           vf acc[ATTN_TALL][ATTN_NV])
 {
     for (long s = 0; s < steps;) {
         fetch_some(f, ATTN_STEPS * mr * nv * VL);
@@ -69,7 +70,7 @@ TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda,
 }
 
 TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
-                            vf acc[ATTN_MR][ATTN_NV])
+                            vf acc[ATTN_TALL][ATTN_NV])
 {
     for (long s = 0; s < steps;) {
         fetch_some(f, ATTN_STEPS * mr * nv * VL);
@@ -121,8 +122,74 @@ TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
     return v_keep((uint32_t)(mask >> (j * VL)), x, v_set1(-INFINITY));
 }
 
-#define ATTN_BLOCKS(T, A, KSTEPS)                                                                                                          \
-    /* a row's scores -> weights, their maximum and sum; only the first `vectors` of its vectors hold keys that the tile sees */           \
+// halves_max and halves_sum are v_hmax and v_hsum of n <= 16 vectors, the same halves in the same order: two at a time, so that there are
+// a third of the shuffles and one chain instead of n.
+#if TK_ISA_LEVEL >= 3
+#define ATTN_HALVES(name, op)                                                                                              \
+    TK_INLINE void halves_##name(int n, const vf *x, float *y)                                                             \
+    {                                                                                                                      \
+        vf a[8], b[4], c[2];                                                                                               \
+        LANES_FOR(i, (n + 1) / 2)                                                                                          \
+        {                                                                                                                  \
+            vf p = x[2 * i], q = x[2 * i + 1 < n ? 2 * i + 1 : 2 * i];                                                     \
+            a[i] = op(_mm512_shuffle_f32x4(p, q, 0x44), _mm512_shuffle_f32x4(p, q, 0xee));                                 \
+        }                                                                                                                  \
+        LANES_FOR(i, (n + 3) / 4)                                                                                          \
+        {                                                                                                                  \
+            vf p = a[2 * i], q = a[4 * i + 2 < n ? 2 * i + 1 : 2 * i];                                                     \
+            b[i] = op(_mm512_shuffle_f32x4(p, q, 0x88), _mm512_shuffle_f32x4(p, q, 0xdd));                                 \
+        }                                                                                                                  \
+        LANES_FOR(i, (n + 7) / 8)                                                                                          \
+        {                                                                                                                  \
+            vf p = b[2 * i], q = b[8 * i + 4 < n ? 2 * i + 1 : 2 * i];                                                     \
+            c[i] = op(_mm512_shuffle_ps(p, q, 0x44), _mm512_shuffle_ps(p, q, 0xee));                                       \
+        }                                                                                                                  \
+        vf p = c[0], q = c[n > 8 ? 1 : 0], d = op(_mm512_shuffle_ps(p, q, 0x88), _mm512_shuffle_ps(p, q, 0xdd));           \
+        const __m512i rows = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);                      \
+        v_store_upto(y, _mm512_permutexvar_ps(rows, d), n);                                                                \
+    }
+ATTN_HALVES(max, v_max)
+ATTN_HALVES(sum, v_add)
+#undef ATTN_HALVES
+#endif
+
+// softmax_rows makes weights of the scores of mr rows, from r on, p being the first row's, and each row's maximum and sum; the tile sees
+// `seen` keys at most, in the first `vectors` vectors of a row.
+#if TK_ISA_LEVEL >= 3
+#define ATTN_SOFTMAX(T, A)                                                                                                                 \
+    TK_INLINE void softmax_block_##T(int mr, const tk_attention_tile *t, long r, long key0, A *p, int vectors, int masked)                 \
+    {                                                                                                                                      \
+        vf x[ATTN_TALL];                                                                                                                \
+        _Alignas(64) float sums[ATTN_TALL][VL];                                                                                         \
+        LANES_FOR(i, mr) {                                                                                                                 \
+            const float *s = t->s + i * TK_CHUNK;                                                                                          \
+            long seen = masked ? t->keys[r + i] - key0 : TK_CHUNK;                                                                         \
+            x[i] = seen_vector(s, 0, seen, masked);                                                                                        \
+            _Pragma("GCC unroll 4") for (int j = 1; j < vectors; j++) x[i] = v_max(x[i], seen_vector(s, j, seen, masked));                 \
+        }                                                                                                                                  \
+        halves_max(mr, x, t->mc + r);                                                                                                      \
+        for (int i = 0; i < mr; i++) {                                                                                                     \
+            const float *s = t->s + i * TK_CHUNK;                                                                                          \
+            long seen = masked ? t->keys[r + i] - key0 : TK_CHUNK;                                                                         \
+            vf max = v_set1(t->mc[r + i]), sum = v_zero();                                                                                 \
+            _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++) {                                                                    \
+                vf e = v_expdown(v_sub(seen_vector(s, j, seen, masked), max));                                                             \
+                sum = v_add(sum, e);                                                                                                       \
+                weight_##T(p + i * TK_CHUNK + j * VL, e);                                                                                  \
+            }                                                                                                                              \
+            v_store(sums[i], sum);                                                                                                         \
+        }                                                                                                                                  \
+        LANES_FOR(i, mr) x[i] = v_load(sums[i]);                                                                                           \
+        halves_sum(mr, x, t->lc + r);                                                                                                      \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    TK_INLINE void softmax_rows_##T(int mr, const tk_attention_tile *t, long r, long key0, long seen, int masked, A *p)                    \
+    {                                                                                                                                      \
+        if (!masked) softmax_block_##T(mr, t, r, key0, p, ATTN_CHUNK_VECTORS, 0);                                                          \
+        else softmax_block_##T(mr, t, r, key0, p, (int)((seen + VL - 1) / VL), 1);                                                         \
+    }
+#else
+#define ATTN_SOFTMAX(T, A)                                                                                                                 \
     TK_INLINE void softmax_row_##T(const float *s, A *p, float *m, float *l, long seen, int vectors, int masked)                           \
     {                                                                                                                                      \
         vf top = seen_vector(s, 0, seen, masked);                                                                                          \
@@ -138,6 +205,17 @@ TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
         *l = v_hsum(sum);                                                                                                                  \
     }                                                                                                                                      \
                                                                                                                                            \
+    TK_INLINE void softmax_rows_##T(int mr, const tk_attention_tile *t, long r, long key0, long seen, int masked, A *p)                    \
+    {                                                                                                                                      \
+        for (int i = 0; i < mr; i++) {                                                                                                     \
+            const float *s = t->s + i * TK_CHUNK;                                                                                          \
+            if (!masked) softmax_row_##T(s, p + i * TK_CHUNK, t->mc + r + i, t->lc + r + i, TK_CHUNK, ATTN_CHUNK_VECTORS, 0);              \
+            else softmax_row_##T(s, p + i * TK_CHUNK, t->mc + r + i, t->lc + r + i, t->keys[r + i] - key0, (int)((seen + VL - 1) / VL), 1);\
+        }                                                                                                                                  \
+    }
+#endif
+
+#define ATTN_BLOCKS(T, A, KSTEPS, TALL)                                                                                                    \
     /* weights of rows r .. r+mr, of which the tile sees `seen` keys at most */                                                            \
     TK_INLINE void score_block_##T(int mr, const tk_attention_tile *t, long r, long key0, long seen, int masked,                           \
                                    const uint32_t *k, long ahead)                                                                          \
@@ -146,24 +224,20 @@ TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
         const int nv = strip_vectors(mr);                                                                                                  \
         vf scale = v_set1(t->scale);                                                                                                       \
         for (long j = 0; j < seen; j += nv * VL) {                                                                                         \
-            vf acc[ATTN_MR][ATTN_NV];                                                                                                      \
+            vf acc[ATTN_TALL][ATTN_NV];                                                                                                 \
             LANES_FOR(i, mr) LANES_FOR(v, nv) acc[i][v] = v_zero();                                                                        \
             product_##T(mr, nv, KSTEPS(t->dim), q, t->dimp, k + j, TK_CHUNK, ahead, t->fetches, acc);                                      \
             LANES_FOR(i, mr) LANES_FOR(v, nv) v_store(t->s + i * TK_CHUNK + j + v * VL, v_mul(scale, acc[i][v]));                          \
         }                                                                                                                                  \
         A *p = (A *)t->p + r * TK_CHUNK;                                                                                                   \
-        for (int i = 0; i < mr; i++) {                                                                                                     \
-            const float *s = t->s + i * TK_CHUNK;                                                                                          \
-            if (!masked) softmax_row_##T(s, p + i * TK_CHUNK, t->mc + r + i, t->lc + r + i, TK_CHUNK, ATTN_CHUNK_VECTORS, 0);              \
-            else softmax_row_##T(s, p + i * TK_CHUNK, t->mc + r + i, t->lc + r + i, t->keys[r + i] - key0, (int)((seen + VL - 1) / VL), 1);\
-        }                                                                                                                                  \
+        softmax_rows_##T(mr, t, r, key0, seen, masked, p);                                                                                 \
     }                                                                                                                                      \
                                                                                                                                            \
     /* nv vectors of o, from column j on, of rows r .. r+mr */                                                                             \
     TK_INLINE void value_block_##T(int mr, int nv, const tk_attention_tile *t, long r, long j, long seen, const uint32_t *v,               \
                                    int first, long ahead)                                                                                  \
     {                                                                                                                                      \
-        vf acc[ATTN_MR][ATTN_NV];                                                                                                          \
+        vf acc[ATTN_TALL][ATTN_NV];                                                                                                     \
         LANES_FOR(i, mr) LANES_FOR(n, nv) acc[i][n] = v_zero();                                                                            \
         product_##T(mr, nv, KSTEPS(seen), (const A *)t->p + r * TK_CHUNK, TK_CHUNK, v + j, t->dimp, ahead, t->fetches, acc);               \
         float *o = t->o + r * t->dimp + j;                                                                                                 \
@@ -203,19 +277,21 @@ TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
             most = seen > most ? seen : most;                                                                                              \
         }                                                                                                                                  \
         if (most > TK_CHUNK) most = TK_CHUNK;                                                                                              \
-        ATTN_EACH_BLOCK(score_block_##T, t, r, key0, most, least < TK_CHUNK, k, ahead)                                                     \
+        ATTN_EACH_BLOCK(TALL, score_block_##T, t, r, key0, most, least < TK_CHUNK, k, ahead)                                               \
         if (!first) merge_weights(t, row, rows);                                                                                           \
         else {                                                                                                                             \
             memcpy(t->m + row, t->mc + row, (size_t)rows * sizeof(float));                                                                 \
             memcpy(t->l + row, t->lc + row, (size_t)rows * sizeof(float));                                                                 \
         }                                                                                                                                  \
-        ATTN_EACH_BLOCK(value_rows_##T, t, r, most, v, first, ahead)                                                                       \
+        ATTN_EACH_BLOCK(t->dimp % (2 * VL) ? 0 : TALL, value_rows_##T, t, r, most, v, first, ahead)                                        \
     }
 
-// ATTN_EACH_BLOCK calls block(mr, ...) for rows r = row .. end in register blocks.
-#define ATTN_EACH_BLOCK(block, ...)                                                                                                        \
+// ATTN_EACH_BLOCK calls block(mr, ...) for rows r = row .. end in register blocks, tall ones first where they leave no few rows.
+#define ATTN_EACH_BLOCK(tall, block, ...)                                                                                                  \
     {                                                                                                                                      \
         long r = row;                                                                                                                      \
+        if (tall)                                                                                                                          \
+            for (; end - r >= ATTN_TALL && end - r != 2 * ATTN_MR; r += ATTN_TALL) block(ATTN_TALL, __VA_ARGS__);                          \
         for (; r + ATTN_MR <= end; r += ATTN_MR) block(ATTN_MR, __VA_ARGS__);                                                              \
         if (ATTN_MR > 4)                                                                                                                   \
             for (; r + 4 <= end; r += 4) block(4, __VA_ARGS__);                                                                            \
@@ -243,8 +319,10 @@ TK_INLINE void merge_weights(const tk_attention_tile *t, long row, long rows)
 
 #define ATTN_KSTEPS_F32(n) (n)
 #define ATTN_KSTEPS_BF16(n) (((n) + 1) / 2)
-ATTN_BLOCKS(f32, float, ATTN_KSTEPS_F32)
-ATTN_BLOCKS(bf16, attn_bf16, ATTN_KSTEPS_BF16)
+ATTN_SOFTMAX(f32, float)
+ATTN_SOFTMAX(bf16, attn_bf16)
+ATTN_BLOCKS(f32, float, ATTN_KSTEPS_F32, 0)
+ATTN_BLOCKS(bf16, attn_bf16, ATTN_KSTEPS_BF16, TK_ISA_LEVEL == 3)
 
 static void TK_SIMD(attention_merge)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o)
 {
