@@ -66,6 +66,7 @@ typedef struct backward {
     int64_t first_row, rows;  // of all segments
     int64_t positions;        // of a tile
     int64_t heads_a_job;      // KV heads
+    int past;                 // gradients are stored past the caches
     _Atomic int32_t *turns;   // blocks that have added to a tile's dq
     float *delta;
 } backward;
@@ -92,6 +93,7 @@ static tk_grad_tile tile_at(const backward *w, int thread)
     uint64_t n = TK_GRAD_ROWS * (uint64_t)w->h.dimp, panels = panels_floats(&w->h);
     tk_grad_tile t = {.dim = w->h.dim, .dimp = w->h.dimp, .scale = w->a->scale};
     t.p = f, t.ds = f + WEIGHTS_FLOATS / 2, f += WEIGHTS_FLOATS;
+    t.past = w->past;
     t.k = f, t.q = f + panels, t.dout = f + 2 * panels, f += 3 * panels;
     t.kt = f, t.vt = f + n, t.dk = f + 2 * n, t.dv = f + 3 * n, t.dq = f + 4 * n;
     return t;
@@ -167,6 +169,13 @@ static int64_t positions_of(const backward *w, const place *p)
     return left < w->positions ? left : w->positions;
 }
 
+// blocks_at counts the blocks of keys that the rows of a tile see: those of the prefix, and the segment's own.
+static int64_t blocks_at(const backward *w, const place *p)
+{
+    int64_t rows = (p->n + 1) * w->positions;
+    return p->s->before + (w->a->causal && rows < p->s->rows ? tk_ceil_div(rows, TK_GRAD_KEYS) : blocks_of(p->s));
+}
+
 // fetch_rows notes `heads` heads of rows of a tensor with elements of `bytes` bytes.
 static tk_fetch fetch_rows(const backward *w, uint64_t base, int64_t row, int64_t rows, int64_t ld, int64_t head, int64_t heads, int64_t bytes)
 {
@@ -184,7 +193,7 @@ static void fetch(const work *b, const place *p, const place *next, const tk_gra
     int last = !next || next->kv_head != p->kv_head;
     if (next) {
         int64_t row = row_of(w, next), rows = positions_of(w, next), head = head_of(w, next), heads = tk_part_heads(&w->h, next->part);
-        f->region[n++] = fetch_rows(w, a->dq, row, rows, a->lddq, head, heads, 4);
+        if (!w->past || blocks_at(w, next) > 1) f->region[n++] = fetch_rows(w, a->dq, row, rows, a->lddq, head, heads, 4);
         f->region[n++] = fetch_rows(w, a->dout, row, rows, a->lddo, head, heads, 4);
         f->region[n++] = fetch_rows(w, a->q, row, rows, a->ldq, head, heads, w->h.bytes);
     }
@@ -192,7 +201,7 @@ static void fetch(const work *b, const place *p, const place *next, const tk_gra
         f->region[n++] = fetch_rows(w, a->k, block, b->keys, a->ldk, next->kv_head, 1, w->h.bytes);
         f->region[n++] = fetch_rows(w, a->v, block, b->keys, a->ldv, next->kv_head, 1, w->h.bytes);
     }
-    if (last) {
+    if (last && !w->past) {
         f->region[n++] = fetch_rows(w, a->dv, block, b->keys, a->lddv, p->kv_head, 1, 4);
         f->region[n++] = fetch_rows(w, a->dk, block, b->keys, a->lddk, p->kv_head, 1, 4);
     }
@@ -216,7 +225,7 @@ static void run_tile(const work *b, const tk_grad_tile *t, const place *p, const
     int32_t turn = (int32_t)(b->begin / TK_GRAD_KEYS) + (s == b->s ? s->before : 0);
     _Atomic int32_t *at = &w->turns[s->first_turn + (p->kv_head * w->h.parts + p->part) * tiles_of(w, s) + p->n];
     await(at, turn);
-    w->k->add_rows(t, &m, (float *)element(a->dq, row, a->lddq, column, 4), a->lddq, turn == 0);
+    w->k->add_rows(t, &m, (float *)element(a->dq, row, a->lddq, column, 4), a->lddq, turn == 0, blocks_at(w, p) == 1);
     atomic_store_explicit(at, turn + 1, memory_order_release);
 }
 
@@ -249,6 +258,7 @@ static void run_block(void *arg, int64_t job, int thread)
         }
         w->k->store(&t, b.keys, (float *)element(a->dk, row, a->lddk, column, 4), a->lddk, (float *)element(a->dv, row, a->lddv, column, 4), a->lddv);
     }
+    if (w->past) w->k->written();
 }
 
 // number_of is the number in the list of a segment with rows, given one by one in increasing order of `first_row`.
@@ -341,6 +351,8 @@ int32_t tk_cpu_attention_backward(uint64_t ctx, tk_attention_backward_args *a, t
     w.segments = (segment *)(w.base + w.at.plan);
     w.turns = (_Atomic int32_t *)(w.base + w.at.turns);
     w.delta = (float *)(w.base + w.at.delta);
+    w.past = w.k->past && w.rows * (w.h.heads + 2 * w.h.kv_heads) * w.h.dim * 4 >= TK_PAST_BYTES && w.h.dim % 16 == 0
+             && (a->dq | a->dk | a->dv) % 64 == 0 && (a->lddq | a->lddk | a->lddv) % 16 == 0;
     int64_t turns, jobs = plan(&w, tk_pool_threads(cx->pool), &turns);
     memset(w.base + w.at.turns, 0, (size_t)turns * sizeof *w.turns);
     tk_pool_run(cx->pool, tk_ceil_div(w.rows, DELTA_ROWS), delta_rows, &w);

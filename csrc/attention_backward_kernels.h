@@ -28,6 +28,7 @@ typedef struct tk_grad_tile {
     float *dk, *dv;      // [TK_GRAD_KEYS][dimp] the block's sums
     float *dq;           // [TK_GRAD_ROWS][dimp] where dim is not dimp
     tk_fetches *fetches; // asked for by weights and add_keys
+    int past;            // store and a final add_rows may bypass the caches: the gradients' rows are whole lines, and none is read soon
 } tk_grad_tile;
 
 // The tile's shape and which pairs count: `heads` rows of each of `positions` positions, of which number n sees the first see + n * step
@@ -52,11 +53,15 @@ typedef struct tk_attention_backward_ops {
     // add_keys adds the tile's rows to dk and dv.
     void (*add_keys)(const tk_grad_tile *t, const tk_grad_mask *m);
 
-    // add_rows adds the block's keys to the rows of dq, or with first sets them.
-    void (*add_rows)(const tk_grad_tile *t, const tk_grad_mask *m, float *dq, int64_t lddq, int first);
+    // add_rows adds the block's keys to the rows of dq, or with first sets them; with final nothing is added to them later.
+    void (*add_rows)(const tk_grad_tile *t, const tk_grad_mask *m, float *dq, int64_t lddq, int first, int final);
 
     // store writes the sums of n keys.
     void (*store)(const tk_grad_tile *t, int64_t n, float *dk, int64_t lddk, float *dv, int64_t lddv);
+
+    // past: the tile's past is heeded, and written is wanted before others read the gradients.
+    int past;
+    void (*written)(void);
 } tk_attention_backward_ops;
 
 typedef struct tk_attention_backward_kernels {

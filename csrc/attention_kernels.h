@@ -40,7 +40,11 @@ typedef struct tk_attention_tile {
     float *keep, *take; // [TK_TILE_ROWS] e^(m - m'), e^(m_c - m')
     int32_t *keys;      // [TK_TILE_ROWS] how many keys a row sees, from the first of its sequence
     tk_fetches *fetches; // or NULL
+    int past;            // store may bypass the caches: out is not read soon, and its rows are whole lines
 } tk_attention_tile;
+
+// Results of so many bytes are not read before they have left the second cache level.
+#define TK_PAST_BYTES ((int64_t)4 << 20)
 
 typedef struct tk_attention_ops {
     // query takes over `heads` neighbouring queries of each of `positions` rows of q (row stride ld elements) as the tile's rows from
@@ -53,6 +57,12 @@ typedef struct tk_attention_ops {
 
     // merge adds a chunk's state (mc, lc in the tile, o its [rows][dimp]), which chunk(first) made, as chunk itself would have.
     void (*merge)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o);
+
+    // kv_heads_ahead: of a short segment the heads to fetch at a time. Two make runs that the processor's own prefetching goes on with.
+    int64_t kv_heads_ahead;
+
+    // past: store heeds the tile's past, and wants written called before others read what it wrote.
+    int past;
 
     // store writes o / l of the same rows to out (row stride ld), and m + ln l to lse (row stride ldl) if that is not NULL.
     void (*store)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, void *out, int64_t ld, float *lse, int64_t ldl);

@@ -33,6 +33,8 @@ typedef struct varlen {
     segment *segments;
     int64_t count;
     int64_t heads_a_job;  // KV heads that a job of a segment packed alone takes
+    int64_t jobs, threads;
+    int past;  // segments packed alone store past the caches
 } varlen;
 
 // find_segment is the last segment that begins at x or before: at a job, at a packed chunk, or at an id. Those that pack no chunk for
@@ -105,8 +107,8 @@ static void run_tile(const varlen *w, const segment *s, const tk_attention_tile 
     tk_attention_store(w->k, t, &w->h, &w->view, 0, row, end - begin, kv_head, part);
 }
 
-// fetch_rows notes rows of `elements` elements of a tensor of one KV head.
-static tk_fetch fetch_rows(const varlen *w, const segment *s, uint64_t base, int64_t ld, int64_t elements, int64_t kv_head)
+// fetch_rows notes rows of `elements` elements a KV head of a tensor, of `heads` KV heads from kv_head on.
+static tk_fetch fetch_rows(const varlen *w, const segment *s, uint64_t base, int64_t ld, int64_t elements, int64_t kv_head, int64_t heads)
 {
     int64_t bytes = elements * w->h.bytes, stride = ld * w->h.bytes;
     uint64_t row = base + (uint64_t)(s->row * stride + kv_head * bytes);
@@ -114,50 +116,70 @@ static tk_fetch fetch_rows(const varlen *w, const segment *s, uint64_t base, int
         .row = TK_PTR(const char, row),
         .stride = stride,
         .rows = s->keys - s->prefix,
-        .lines = (bytes + (stride % 64 ? 63 : (int64_t)(row % 64)) + 63) / 64,
+        .lines = (heads * bytes + (stride % 64 ? 63 : (int64_t)(row % 64)) + 63) / 64,
     };
 }
 
-// run_alone packs and reads a segment's chunks for one KV head; what the next KV head needs is fetched meanwhile.
-static void run_alone(const varlen *w, const segment *s, tk_attention_tile t, const tk_chunks *c, char *kv, int64_t kv_head, int64_t next)
+// fetch notes what `heads` KV heads of a segment need, from kv_head on, to be fetched while `during` KV heads of segment `now` are done.
+static void fetch(const varlen *w, tk_fetches *f, const segment *s, int64_t kv_head, int64_t heads, const segment *now, int64_t during)
 {
     const tk_attention_args *a = w->a;
-    int64_t spans = spans_of(w, s), query = w->h.group * a->dim;
+    int64_t query = w->h.group * a->dim, n = 0, lines = 0;
+    if (!w->past) f->region[n++] = fetch_rows(w, s, a->out, a->ldo, query, kv_head, heads);
+    f->region[n++] = fetch_rows(w, s, a->q, a->ldq, query, kv_head, heads);
+    f->region[n++] = fetch_rows(w, s, a->v, a->ldv, a->dim, kv_head, heads);
+    f->region[n++] = fetch_rows(w, s, a->k, a->ldk, a->dim, kv_head, heads);
+    for (f->count = 0; f->count < n; f->count++) lines += f->region[f->count].lines * f->region[f->count].rows;
+    int64_t rows = now->keys - now->prefix, work = rows * w->h.group * tk_ceil_div(rows, TK_CHUNK) * w->h.kv_bytes / 4;
+    f->burst = tk_ceil_div(TK_FETCH_WORK * lines, work * during);
+}
+
+// run_alone packs and reads a segment's chunks for one KV head.
+static void run_alone(const varlen *w, const segment *s, const tk_attention_tile *t, const tk_chunks *c, char *kv, int64_t kv_head)
+{
+    int64_t spans = spans_of(w, s);
     for (int64_t n = 0; n < s->whole; n++) pack_chunk(w, s, kv_head, n, kv + n * w->h.kv_bytes);
-    tk_fetches f = {0};
-    if (next) {
-        f.region[3] = fetch_rows(w, s, a->k, a->ldk, a->dim, kv_head + 1);
-        f.region[2] = fetch_rows(w, s, a->v, a->ldv, a->dim, kv_head + 1);
-        f.region[1] = fetch_rows(w, s, a->q, a->ldq, query, kv_head + 1);
-        f.region[0] = fetch_rows(w, s, a->out, a->ldo, query, kv_head + 1);
-        int64_t lines = 0, rows = s->keys - s->prefix;
-        for (f.count = 0; f.count < 4; f.count++) lines += f.region[f.count].lines;
-        int64_t work = w->h.group * tk_ceil_div(rows, TK_CHUNK) * w->h.kv_bytes / 4;  // a row
-        f.burst = tk_ceil_div(TK_FETCH_WORK * lines, work);
-    }
-    t.fetches = &f;
     for (int64_t part = 0; part < w->h.parts; part++)
-        for (int64_t n = 0; n < spans; n++) run_tile(w, s, &t, c, kv_head, part, n);
+        for (int64_t n = 0; n < spans; n++) run_tile(w, s, t, c, kv_head, part, n);
+}
+
+// run_heads does a job of a segment packed alone. Meanwhile it fetches what is next: KV heads by kv_heads_ahead, and at the last what the
+// thread's next job probably begins with, as many jobs on as there are threads.
+static void run_heads(const varlen *w, const segment *s, int64_t job, tk_attention_tile t, tk_chunks c, char *kv)
+{
+    int64_t begin = (job - s->first_job) * w->heads_a_job, end = begin + w->heads_a_job < w->h.kv_heads ? begin + w->heads_a_job : w->h.kv_heads;
+    int64_t ahead = begin + 1;  // the first KV head that is neither fetched nor being fetched
+    tk_fetches f = {0};
+    t.fetches = &f;
+    t.past = w->past;
+    c.rest = kv;
+    for (int64_t kv_head = begin; kv_head < end; kv_head++) {
+        int64_t during = ahead - kv_head, heads = 2 * during < w->k->kv_heads_ahead ? 2 * during : w->k->kv_heads_ahead;
+        if (ahead < end && (f.count == 0 || during == 1)) {  // what is left is of heads that have begun
+            if (heads > end - ahead) heads = end - ahead;
+            fetch(w, &f, s, ahead, heads, s, during);
+            ahead += heads;
+        } else if (kv_head + 1 == end && w->k->kv_heads_ahead > 1 && job + w->threads < w->jobs) {
+            const segment *next = &w->segments[find_segment(w, job + w->threads, BY_JOB)];
+            if (next->alone) fetch(w, &f, next, (job + w->threads - next->first_job) * w->heads_a_job, 1, s, 1);
+        }
+        if (c.lead) c.first = packed_at(w, &w->segments[s->lead], kv_head);
+        run_alone(w, s, &t, &c, kv, kv_head);
+    }
+    if (w->past) w->k->written();
 }
 
 static void varlen_run(void *arg, int64_t job, int thread)
 {
     const varlen *w = arg;
     const segment *s = &w->segments[find_segment(w, job, BY_JOB)];
-    int64_t i = job - s->first_job;
     tk_attention_tile t = tk_attention_tile_at(&w->h, w->a->scale, w->base + w->space.tiles + (uint64_t)thread * w->space.tile_bytes);
     tk_chunks c = {.stride = w->h.kv_bytes, .lead = s->prefix / TK_CHUNK};
     if (s->alone) {
-        char *kv = w->base + w->space.chunks + (uint64_t)thread * w->space.chunks_bytes;
-        c.rest = kv;
-        int64_t begin = i * w->heads_a_job, end = begin + w->heads_a_job < w->h.kv_heads ? begin + w->heads_a_job : w->h.kv_heads;
-        for (int64_t kv_head = begin; kv_head < end; kv_head++) {
-            if (c.lead) c.first = packed_at(w, &w->segments[s->lead], kv_head);
-            run_alone(w, s, t, &c, kv, kv_head, kv_head + 1 < end);
-        }
+        run_heads(w, s, job, t, c, w->base + w->space.chunks + (uint64_t)thread * w->space.chunks_bytes);
         return;
     }
-    int64_t spans = spans_of(w, s), kv_head = i / spans / w->h.parts;
+    int64_t i = job - s->first_job, spans = spans_of(w, s), kv_head = i / spans / w->h.parts;
     if (c.lead) c.first = packed_at(w, &w->segments[s->lead], kv_head);
     c.rest = packed_at(w, s, kv_head);
     run_tile(w, s, &t, &c, kv_head, i / spans % w->h.parts, i % spans);
@@ -239,8 +261,11 @@ int32_t tk_cpu_attention(uint64_t ctx, tk_attention_args *a, tk_error *err)
     w.view = (tk_rows_view){.q = TK_PTR(const char, a->q), .out = TK_PTR(char, a->out), .lse = TK_PTR(float, a->lse), .ldq = a->ldq, .ldo = a->ldo};
     w.base = tk_attention_base(a->workspace);
     w.segments = (segment *)(w.base + w.space.plan);
-    int64_t jobs = plan(&w, threads, &chunks);
+    w.threads = threads;
+    w.jobs = plan(&w, threads, &chunks);
+    w.past = w.k->past && rows * a->heads * a->dim * w.h.bytes >= TK_PAST_BYTES && a->dim * w.h.bytes % 64 == 0 && a->out % 64 == 0
+             && a->ldo * w.h.bytes % 64 == 0;
     tk_pool_run(cx->pool, chunks * w.h.kv_heads, varlen_pack, &w);
-    tk_pool_run(cx->pool, jobs, varlen_run, &w);
+    tk_pool_run(cx->pool, w.jobs, varlen_run, &w);
     return TK_OK;
 }

@@ -214,6 +214,8 @@ func attentionCases() (cs []Case) {
 			cs = append(cs,
 				bench(c(attention{heads: 16, kvHeads: 2, dim: 128, lengths: []int{512}, causal: true, fused: true})),
 				bench(c(attention{heads: 16, kvHeads: 16, dim: 80, lengths: repeat(16, 64), fused: true})),
+				// So many results that they may bypass the caches.
+				c(attention{heads: 32, kvHeads: 32, dim: 16, lengths: append(repeat(80, 24), 70, 131), fused: true}),
 			)
 		}
 	}

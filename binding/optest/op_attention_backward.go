@@ -214,7 +214,11 @@ func attentionBackwardCases() (cs []Case) {
 				bench(c(attention{heads: 16, kvHeads: 16, dim: 80, lengths: repeat(64, 64), fused: true})),
 			)
 		} else {
-			cs = append(cs, bench(c(attention{heads: 16, kvHeads: 2, dim: 128, lengths: []int{1024}, causal: true, fused: true})))
+			cs = append(cs,
+				bench(c(attention{heads: 16, kvHeads: 2, dim: 128, lengths: []int{1024}, causal: true, fused: true})),
+				// So many gradients that they may bypass the caches.
+				c(attention{heads: 16, kvHeads: 16, dim: 16, lengths: append(repeat(26, 50), 70, 130), causal: true, fused: true}),
+			)
 		}
 	}
 	return cs

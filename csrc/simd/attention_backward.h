@@ -24,6 +24,7 @@
 #include "expneg.h"
 #include "fetch.h"
 #include "lanes.h"
+#include "past.h"
 #include "transpose.h"
 
 // A register block is GRAD_MR rows by GRAD_NV vectors, or fewer rows at the end, or one panel where only one is left.
@@ -45,9 +46,9 @@ _Static_assert(TK_GRAD_ROWS == TK_GRAD_KEYS, "the panels of rows and of keys hav
 enum grad_a { GRAD_PANELS, GRAD_ROWS, GRAD_COLUMNS };
 
 // grad_block: C[mr][nv vectors] = A B, or C + A B with accumulate. panel: floats from one panel of B to the next. Row i of C is at
-// c + at[i].
+// c + at[i], and with past it is stored past the caches.
 TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, long steps, const float *a, const float *b, long panel, float *c,
-                          const int64_t *at, int accumulate)
+                          const int64_t *at, int accumulate, int past)
 {
     const long row = kind == GRAD_PANELS ? GRAD_W : kind == GRAD_ROWS ? TK_GRAD_LD : 1, step = kind == GRAD_COLUMNS ? TK_GRAD_LD : 1;
     vf acc[GRAD_MR][GRAD_NV];
@@ -64,7 +65,10 @@ TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, lo
         }
         if (kind == GRAD_PANELS) a += GRAD_PANEL - GRAD_W;
     }
-    LANES_FOR(i, mr) LANES_FOR(j, nv) v_store(c + at[i] + j * VL, acc[i][j]);
+    LANES_FOR(i, mr) LANES_FOR(j, nv) {
+        if (PAST_RESULTS && kind == GRAD_ROWS && past) v_store_past(1, (uint32_t *)(c + at[i] + j * VL), v_lanes_of(acc[i][j]));
+        else v_store(c + at[i] + j * VL, acc[i][j]);
+    }
 }
 
 // GRAD_EACH_BLOCK calls block(mr, i, ...) for i = 0 .. n in register blocks.
@@ -93,7 +97,7 @@ typedef struct grad_run {
     const float *a, *b;
     float *c;
     int64_t at[TK_GRAD_ROWS];
-    long rows, accumulate;
+    long rows, accumulate, past;
 } grad_run;
 
 // Register blocks of s or dp: rows i .. i+mr, keys j and on.
@@ -102,7 +106,7 @@ TK_INLINE void score_rows(const int mr, long i, const int nv, const grad_run *r,
     const tk_grad_tile *t = r->t;
     if (grad_seen(r->m, i + mr - 1) <= j) return;
     fetch_some(t->fetches, t->dim * mr * nv * VL);
-    grad_block(GRAD_PANELS, mr, nv, t->dim, r->a + i * GRAD_W, r->b + j * t->dimp, t->dimp * GRAD_W, r->c + j, r->at + i, 0);
+    grad_block(GRAD_PANELS, mr, nv, t->dim, r->a + i * GRAD_W, r->b + j * t->dimp, t->dimp * GRAD_W, r->c + j, r->at + i, 0, 0);
 }
 
 // Register blocks of dk or dv: keys i .. i+mr, columns j and on.
@@ -112,14 +116,14 @@ TK_INLINE void key_rows(const int mr, long i, const int nv, const grad_run *r, l
     if (steps <= 0) return;
     fetch_some(r->t->fetches, steps * mr * nv * VL);
     const float *a = r->a + first * TK_GRAD_LD + i, *b = r->b + j / GRAD_W * GRAD_PANEL + first * GRAD_W;
-    grad_block(GRAD_COLUMNS, mr, nv, steps, a, b, GRAD_PANEL, r->c + j, r->at + i, 1);
+    grad_block(GRAD_COLUMNS, mr, nv, steps, a, b, GRAD_PANEL, r->c + j, r->at + i, 1, 0);
 }
 
 // Register blocks of dq: rows i .. i+mr, columns j and on.
 TK_INLINE void query_rows(const int mr, long i, const int nv, const grad_run *r, long j)
 {
     const float *a = r->a + i * TK_GRAD_LD, *b = r->b + j / GRAD_W * GRAD_PANEL;
-    grad_block(GRAD_ROWS, mr, nv, grad_seen(r->m, i + mr - 1), a, b, GRAD_PANEL, r->c + j, r->at + i, (int)r->accumulate);
+    grad_block(GRAD_ROWS, mr, nv, grad_seen(r->m, i + mr - 1), a, b, GRAD_PANEL, r->c + j, r->at + i, (int)r->accumulate, (int)r->past);
 }
 
 // A strip: all rows of C, nv vectors of its columns.
@@ -151,7 +155,7 @@ GRAD_STRIPS(panel, GRAD_PANEL_NV)
 TK_INLINE grad_run grad_run_of(const tk_grad_tile *t, const tk_grad_mask *m, const float *a, const float *b, float *c, long ld)
 {
     grad_run r;
-    r.t = t, r.m = m, r.a = a, r.b = b, r.c = c, r.rows = m->positions * m->heads, r.accumulate = 1;
+    r.t = t, r.m = m, r.a = a, r.b = b, r.c = c, r.rows = m->positions * m->heads, r.accumulate = 1, r.past = 0;
     for (long i = 0; i < TK_GRAD_ROWS; i++) r.at[i] = i * ld;
     return r;
 }
@@ -204,12 +208,13 @@ TK_INLINE void grad_copy(float *y, const float *x, long n)
     if (j < n) v_storen(y + j, v_loadn(x + j, n - j), n - j);
 }
 
-static void TK_SIMD(grad_add_rows)(const tk_grad_tile *t, const tk_grad_mask *m, float *dq, int64_t lddq, int first)
+static void TK_SIMD(grad_add_rows)(const tk_grad_tile *t, const tk_grad_mask *m, float *dq, int64_t lddq, int first, int final)
 {
     const int whole = t->dim == t->dimp;
     int64_t at[TK_GRAD_ROWS];
     grad_run s = grad_run_of(t, m, t->ds, t->k, whole ? dq : t->dq, t->dimp);
     s.accumulate = !first;
+    s.past = t->past && final;
     for (long r = 0; r < s.rows; r++) at[r] = r / m->heads * lddq + r % m->heads * t->dim;
     if (whole) memcpy(s.at, at, sizeof at);
     else if (!first)
@@ -219,13 +224,22 @@ static void TK_SIMD(grad_add_rows)(const tk_grad_tile *t, const tk_grad_mask *m,
     for (long r = 0; r < s.rows; r++) grad_copy(dq + at[r], t->dq + r * t->dimp, t->dim);
 }
 
+TK_INLINE void grad_result(float *y, const float *x, long n, int past)
+{
+    if (PAST_RESULTS && past)
+        for (long j = 0; j < n; j += VL) v_store_past(1, (uint32_t *)(y + j), v_lanes((const uint32_t *)x + j));
+    else grad_copy(y, x, n);
+}
+
 static void TK_SIMD(grad_store)(const tk_grad_tile *t, int64_t n, float *dk, int64_t lddk, float *dv, int64_t lddv)
 {
     for (long i = 0; i < n; i++) {
-        grad_copy(dk + i * lddk, t->dk + i * t->dimp, t->dim);
-        grad_copy(dv + i * lddv, t->dv + i * t->dimp, t->dim);
+        grad_result(dk + i * lddk, t->dk + i * t->dimp, t->dim, t->past);
+        grad_result(dv + i * lddv, t->dv + i * t->dimp, t->dim, t->past);
     }
 }
+
+static void TK_SIMD(grad_written)(void) { v_past_fence(); }
 
 // grad_transpose: panels of 64 rows to those of the transpose, n rows at least.
 TK_INLINE void grad_transpose(long dimp, long n, const float *x, float *y)
@@ -302,7 +316,7 @@ static const tk_attention_backward_kernels TK_SIMD(attention_backward_kernels) =
     {                                                                                                               \
         .delta = TK_SIMD(grad_delta_##T), .keys = TK_SIMD(grad_keys_##T), .rows = TK_SIMD(grad_rows_##T),           \
         .weights = TK_SIMD(grad_weights), .add_keys = TK_SIMD(grad_add_keys), .add_rows = TK_SIMD(grad_add_rows),   \
-        .store = TK_SIMD(grad_store),                                                                               \
+        .store = TK_SIMD(grad_store), .past = PAST_RESULTS, .written = TK_SIMD(grad_written),            \
     }
     .f32 = GRAD_OPS(f32),
     .bf16 = GRAD_OPS(bf16),

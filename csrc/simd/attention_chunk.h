@@ -22,6 +22,7 @@
 #include "expneg.h"
 #include "fetch.h"
 #include "lanes.h"
+#include "past.h"
 
 // A register block has up to ATTN_MR rows by 2 vectors, or few rows by 4 (AVX-512 also 3): accumulators enough to hide a product's
 // latency, and few enough for the registers.
@@ -354,15 +355,18 @@ TK_INLINE void query_row_bf16(attn_bf16 *y, const void *x, long n)
 #endif
 }
 
-// The division by l is a multiplication, and + 0 makes every zero a positive one.
-TK_INLINE void store_row_f32(float *y, const float *o, vf share, long n)
+// past: beyond the caches, n being a multiple of VL. The division by l is a multiplication, and + 0 makes every zero a positive one.
+TK_INLINE void store_row_f32(float *y, const float *o, vf share, long n, int past)
 {
     long j = 0;
+    if (PAST_RESULTS && past)
+        for (; j < n; j += VL) v_store_past(1, (uint32_t *)(y + j), v_lanes_of(v_fma(v_load(o + j), share, v_zero())));
     for (; j + VL <= n; j += VL) v_store(y + j, v_fma(v_load(o + j), share, v_zero()));
     if (j < n) v_storen(y + j, v_fma(v_load(o + j), share, v_zero()), n - j);
 }
-TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n)
+TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n, int past)
 {
+    (void)past;
     long j = 0;
     for (; j + VL <= n; j += VL) v_store_bf16(y + j, v_fma(v_load(o + j), share, v_zero()));
     if (j < n) v_storen_bf16(y + j, v_fma(v_load(o + j), share, v_zero()), n - j);
@@ -384,7 +388,7 @@ TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n)
         type *y = out;                                                                                                                     \
         for (long p = 0; p < positions; p++, y += ld)                                                                                      \
             for (long h = 0; h < heads; h++, row++) {                                                                                      \
-                store_row_##T(y + h * t->dim, t->o + row * t->dimp, v_set1(1.0f / t->l[row]), t->dim);                                     \
+                store_row_##T(y + h * t->dim, t->o + row * t->dimp, v_set1(1.0f / t->l[row]), t->dim, t->past);                            \
                 if (lse) lse[p * ldl + h] = t->m[row] + logf(t->l[row]);                                                                   \
             }                                                                                                                              \
     }
