@@ -27,7 +27,8 @@
 #include "past.h"
 #include "transpose.h"
 
-// A register block is GRAD_MR rows by GRAD_NV vectors, or fewer rows at the end, or one panel where only one is left.
+// A register block is GRAD_MR rows by GRAD_NV vectors, or fewer rows at the end, or one panel where only one is left. AVX-512 takes three
+// last panels together, in GRAD_MR_THREE rows: of a lone one the loads of A's elements set the pace.
 #if TK_ISA_LEVEL >= 3
 enum { GRAD_MR = 12, GRAD_NV = 2 };
 #elif TK_ISA_LEVEL == 2
@@ -36,6 +37,8 @@ enum { GRAD_MR = 6, GRAD_NV = 2 };
 enum { GRAD_MR = 2, GRAD_NV = 4 };
 #endif
 enum {
+    GRAD_MR_THREE = 8,
+    GRAD_NV_MOST = 4,
     GRAD_W = TK_GRAD_PANEL,
     GRAD_PANEL_NV = GRAD_W / VL,  // vectors of one panel
     GRAD_PANEL = TK_GRAD_PANEL_FLOATS,
@@ -51,12 +54,12 @@ TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, lo
                           const int64_t *at, int accumulate, int past)
 {
     const long row = kind == GRAD_PANELS ? GRAD_W : kind == GRAD_ROWS ? TK_GRAD_LD : 1, step = kind == GRAD_COLUMNS ? TK_GRAD_LD : 1;
-    vf acc[GRAD_MR][GRAD_NV];
+    vf acc[GRAD_MR][GRAD_NV_MOST];
     LANES_FOR(i, mr) LANES_FOR(j, nv) acc[i][j] = accumulate ? v_load(c + at[i] + j * VL) : v_zero();
     for (long s = 0; s < steps;) {
         const long stop = kind != GRAD_PANELS || steps - s < GRAD_W ? steps : s + GRAD_W;
         for (; s < stop; s++, a += step, b += GRAD_W) {
-            vf x[GRAD_NV];
+            vf x[GRAD_NV_MOST];
             LANES_FOR(j, nv) x[j] = v_load(b + j * VL / GRAD_W * panel + j * VL % GRAD_W);
             LANES_FOR(i, mr) {
                 vf y = v_set1(a[i * row]);
@@ -72,10 +75,10 @@ TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, lo
 }
 
 // GRAD_EACH_BLOCK calls block(mr, i, ...) for i = 0 .. n in register blocks.
-#define GRAD_EACH_BLOCK(n, block, ...)                                              \
+#define GRAD_EACH_BLOCK(mr, n, block, ...)                                          \
     {                                                                               \
         long i = 0;                                                                 \
-        for (; i + GRAD_MR <= (n); i += GRAD_MR) block(GRAD_MR, i, __VA_ARGS__);    \
+        for (; i + mr <= (n); i += mr) block(mr, i, __VA_ARGS__);                   \
         if (GRAD_MR > 4)                                                            \
             for (; i + 4 <= (n); i += 4) block(4, i, __VA_ARGS__);                  \
         if (GRAD_MR > 2 && i + 2 <= (n)) { block(2, i, __VA_ARGS__); i += 2; }      \
@@ -127,26 +130,37 @@ TK_INLINE void query_rows(const int mr, long i, const int nv, const grad_run *r,
 }
 
 // A strip: all rows of C, nv vectors of its columns.
-#define GRAD_STRIPS(name, nv)                                                                   \
+#define GRAD_STRIPS(name, mr, nv)                                                               \
     static __attribute__((noinline, unused)) void score_strip_##name(const grad_run *r, long j) \
     {                                                                                           \
-        GRAD_EACH_BLOCK(r->rows, score_rows, nv, r, j)                                          \
+        GRAD_EACH_BLOCK(mr, r->rows, score_rows, nv, r, j)                                      \
     }                                                                                           \
     static __attribute__((noinline, unused)) void key_strip_##name(const grad_run *r, long j)   \
     {                                                                                           \
-        GRAD_EACH_BLOCK(r->m->keys, key_rows, nv, r, j)                                         \
+        GRAD_EACH_BLOCK(mr, r->m->keys, key_rows, nv, r, j)                                     \
     }                                                                                           \
     static __attribute__((noinline, unused)) void query_strip_##name(const grad_run *r, long j) \
     {                                                                                           \
-        GRAD_EACH_BLOCK(r->rows, query_rows, nv, r, j)                                          \
+        GRAD_EACH_BLOCK(mr, r->rows, query_rows, nv, r, j)                                      \
     }
-GRAD_STRIPS(wide, GRAD_NV)
-GRAD_STRIPS(panel, GRAD_PANEL_NV)
+GRAD_STRIPS(wide, GRAD_MR, GRAD_NV)
+GRAD_STRIPS(panel, GRAD_MR, GRAD_PANEL_NV)
+#if TK_ISA_LEVEL >= 3
+GRAD_STRIPS(three, GRAD_MR_THREE, 3)
+#define GRAD_LAST_THREE(n, strip, r, j)                      \
+    if ((n) - (j) > 2 * GRAD_W && (n) - (j) <= 3 * GRAD_W) { \
+        strip##_three(r, j);                                 \
+        break;                                               \
+    }
+#else
+#define GRAD_LAST_THREE(n, strip, r, j)
+#endif
 #undef GRAD_STRIPS
 
 // GRAD_EACH_STRIP calls the strip at columns j = 0 .. n, n a multiple of GRAD_W or rounded up to one.
 #define GRAD_EACH_STRIP(n, strip, r)                                        \
     for (long j = 0; j < (n); j += GRAD_NV * VL) {                          \
+        GRAD_LAST_THREE(n, strip, r, j)                                     \
         if (GRAD_PANEL_NV == 1 && j + GRAD_W >= (n)) strip##_panel(r, j);   \
         else strip##_wide(r, j);                                            \
     }
