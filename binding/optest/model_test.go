@@ -295,7 +295,7 @@ func (m *scalarModel) loss(p, g scalarParams) float64 {
 		return loss
 	}
 
-	dhidden, dembed := refLogProbBackward(hidden, p["embed"], g["embed"], m.banned, scoreGradient[float64]{m.targets, lse, entropy, m.dlogprob, m.dentropy}, m.vocab, scalarHidden, m.inv)
+	dhidden, dembed := refLogProbBackward(hidden, p["embed"], g["embed"], m.banned, scoreGradient[float64]{m.targets, lse, entropy, m.dlogprob, m.dentropy}, m.vocab, scalarHidden, m.inv, refDot)
 	g["embed"] = dembed
 	dlast, dnorm := refRMSNormBackward(last, p["norm"], rstdLast, dhidden, nil, g["norm"], n, scalarHidden)
 	g["norm"] = dnorm

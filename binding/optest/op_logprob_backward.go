@@ -77,10 +77,14 @@ func (s logprobBackward) reference(t tensors) {
 	lse, entropy, dlogprob, dentropy := t.values("lse"), t.values("entropy"), t.values("dlogprob"), t.values("dentropy")
 	targets := t["targets"].ints
 	dx, after := refLogProbBackward(widen(x), widen(w), widen(dw), ban,
-		scoreGradient[float64]{targets, widen(lse), widen(entropy), widen(dlogprob), widen(dentropy)}, s.n, s.k, float64(s.inv))
-	naiveDx, naiveAfter := refLogProbBackward(x, w, dw, ban, scoreGradient[float32]{targets, lse, entropy, dlogprob, dentropy}, s.n, s.k, s.inv)
+		scoreGradient[float64]{targets, widen(lse), widen(entropy), widen(dlogprob), widen(dentropy)}, s.n, s.k, float64(s.inv), refDot)
+	g := scoreGradient[float32]{targets, lse, entropy, dlogprob, dentropy}
+	naiveDx, naiveAfter := refLogProbBackward(x, w, dw, ban, g, s.n, s.k, s.inv, refDot)
 	t.expect("dx", dx, naiveDx)
 	t.expect("dw", after, naiveAfter)
+	roughDx, roughAfter := refLogProbBackward(x, w, dw, ban, g, s.n, s.k, s.inv, roughDot)
+	t.expectRough("dx", roughDx)
+	t.expectRough("dw", roughAfter)
 }
 
 func (s logprobBackward) work() Work {

@@ -192,6 +192,7 @@ type tensor struct {
 	// After the call: one of these, for outputs.
 	exact      []byte                 // the whole memory, to the bit
 	ref, naive []float64              // [rows, cols]
+	rough      []float64              // or nil: naive, off by what its sums may be off by, for that error alone
 	accept     func(got []byte) error // anything else
 }
 
@@ -248,7 +249,7 @@ func (t *tensor) slice(lo, hi int) *tensor {
 	if t.exact != nil {
 		s.exact = t.exact[start:end]
 	}
-	s.ref, s.naive = cut(t.ref), cut(t.naive)
+	s.ref, s.naive, s.rough = cut(t.ref), cut(t.naive), cut(t.rough)
 	return &s
 }
 
@@ -270,11 +271,23 @@ func (t tensors) expect(name string, ref []float64, naive []float32) {
 	if o == nil {
 		return
 	}
-	o.ref = ref
-	o.naive = make([]float64, len(naive))
-	for i, x := range naive {
-		o.naive[i] = float64(o.kind.round(x))
+	o.ref, o.naive = ref, o.stored(naive)
+}
+
+// expectRough says how far off output name may be in more words than the naive loop's: see tensor.rough.
+func (t tensors) expectRough(name string, rough []float32) {
+	if o := t[name]; o != nil {
+		o.rough = o.stored(rough)
 	}
+}
+
+// stored is x as o's kind holds it.
+func (o *operand) stored(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(o.kind.round(v))
+	}
+	return y
 }
 
 // expectDoubles sets what an f64 output must be, but for a few of its last digits.

@@ -37,6 +37,10 @@ func (p *Problem) tolerance(name string) tolerance {
 	for n := uint64(0); ; n++ {
 		abs, norm := distance(t.naive, t.ref)
 		tol.abs, tol.norm = max(tol.abs, 2*abs), max(tol.norm, 2*norm)
+		if t.rough != nil {
+			abs, norm = distance(t.rough, t.ref)
+			tol.abs, tol.norm = max(tol.abs, 2*abs), max(tol.norm, 2*norm)
+		}
 		outputs += len(t.ref)
 		spent += p.Work().FLOPs + 20*p.Work().Read
 		if outputs == 0 || outputs >= outputsNeeded && n+1 >= uint64(draws) || spent > redrawWork {
