@@ -50,6 +50,10 @@ func embedCases() (cs []Case) {
 			c(embed{m: 40, n: 640, k: 64}),
 			c(embed{m: 37, n: 640, k: 385, ldy: 400}, "strided", true),
 			c(embed{m: 6, n: 70, k: 31, ids: []int32{0, 69, 69, 32, 31, 64}}, "edges", true),
+			// Pieces of rows; a panel's rows in several runs, and runs of several panels; ids of three bytes, and more rows than a batch.
+			c(embed{m: 5, n: 40, k: 2500}),
+			c(embed{m: 300, n: 70, k: 130}),
+			c(embed{m: 4500, n: 1<<21 + 64, k: 1}),
 			bench(c(embed{m: 1536, n: 32768, k: 2048})),
 		)
 	}
