@@ -2,12 +2,14 @@
 #include "blocks.h"
 #include "check.h"
 
+enum { FILL_PAST = 4 << 20 };  // bytes: more than stays in a core's caches goes past them
+
 typedef struct span {  // y = f(a, b), row strides in bytes
     const tk_elementwise_kernels *k;
     char *y;
     const char *a, *b;
     int64_t ldy, lda, ldb, elem_y, elem_a;
-    int which;
+    int which, past;
     float value;
 } span;
 
@@ -15,7 +17,7 @@ static void fill_block(const void *arg, int64_t row0, int64_t row1, int64_t col0
 {
     (void)row0, (void)row1;
     const span *s = arg;
-    s->k->fill[s->which](s->y + col0 * s->elem_y, col1 - col0, s->value);
+    s->k->fill[s->which](s->y + col0 * s->elem_y, col1 - col0, s->value, s->past);
 }
 
 int32_t tk_cpu_fill(uint64_t ctx, tk_fill_args *a, tk_error *err)
@@ -25,7 +27,8 @@ int32_t tk_cpu_fill(uint64_t ctx, tk_fill_args *a, tk_error *err)
     int64_t elem = tk_dtype_bytes(a->dtype);
     TK_REQUIRE(a->n < (uint64_t)1 << TK_MAX_EXTENT_BITS, "fill: n is %llu", (unsigned long long)a->n);
     TK_TRY(tk_check_vector(err, "fill", "x", a->x, (int64_t)a->n, elem));
-    span s = {.k = &cx->kernels->elementwise, .y = TK_PTR(char, a->x), .elem_y = elem, .which = tk_dtype_index(a->dtype), .value = a->value};
+    span s = {.k = &cx->kernels->elementwise, .y = TK_PTR(char, a->x), .elem_y = elem, .which = tk_dtype_index(a->dtype), .value = a->value,
+              .past = (int64_t)a->n * elem >= FILL_PAST};
     tk_run_blocks(cx, 1, (int64_t)a->n, elem, TK_SPLIT_COLS, fill_block, &s);
     return TK_OK;
 }

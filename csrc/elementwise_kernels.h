@@ -8,7 +8,7 @@
 
 typedef struct tk_elementwise_kernels {
     void (*copy)(const void *src, void *dst, int64_t bytes, const void *next_src, void *next_dst);  // the next ones are only fetched
-    void (*fill[2])(void *x, int64_t n, float value);
+    void (*fill[2])(void *x, int64_t n, float value, int past);  // the caches, or into them
     void (*narrow)(const float *x, uint16_t *y, int64_t n);  // f32 to bf16
     void (*widen)(const uint16_t *x, float *y, int64_t n);   // bf16 to f32
     void (*add[2])(const void *a, const void *b, void *y, int64_t n);

@@ -30,6 +30,8 @@ func fillCases() (cs []Case) {
 		for _, n := range []int{0, 1, 7, 16, 31, 33, 1000, 65537} {
 			cs = append(cs, newCase("fill", dtype, fill{dtype, n, 3.14159}, "n", n))
 		}
+		past := 4<<20/binding.DTypeBytes(dtype) + 37 // the caches
+		cs = append(cs, newCase("fill", dtype, fill{dtype, past, 0.1}, "n", past))
 		for _, v := range []float32{0, -1.5, 1e30, float32(math.Inf(-1)), 0x1.01p0, 0x1.03p0} {
 			cs = append(cs, newCase("fill", dtype, fill{dtype, 37, v}, "n", 37, "value", v))
 		}

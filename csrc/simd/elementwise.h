@@ -2,6 +2,7 @@
 //
 // All are bound by memory: their floor is the bytes read and written.
 #include "gelu.h"
+#include "past.h"
 #include "rmsnorm.h"
 #include "rope.h"
 #include "swiglu.h"
@@ -25,17 +26,32 @@ static void TK_SIMD(copy)(const void *src, void *dst, int64_t bytes, const void 
     memcpy(d, s, (size_t)bytes);
 }
 
-static void TK_SIMD(fill_f32)(void *xv, int64_t n, float value)
+// fill: whole lines past the caches, or all in the ordinary way. lane holds what fills 4 bytes.
+TK_INLINE void fill_lanes(char *x, int64_t bytes, uint32_t lane, int past)
 {
-    float *x = xv;
-    for (int64_t i = 0; i < n; i++) x[i] = value;
+    const vi all = v_lane1(lane);
+    uint32_t lanes[16];
+    for (int i = 0; i < 16; i++) lanes[i] = lane;
+    const int64_t head = past ? (int64_t)(-(uintptr_t)x & 63) : 0;
+    memcpy(x, lanes, (size_t)(head < bytes ? head : bytes));
+    int64_t o = head;
+    if (past) {
+        for (; o + 64 <= bytes; o += 64)
+            for (int v = 0; v < 16; v += VL) v_store_past(1, (uint32_t *)(x + o) + v, all);
+        v_past_fence();
+    }
+    for (; o + 64 <= bytes; o += 64) memcpy(x + o, lanes, 64);
+    if (o < bytes) memcpy(x + o, lanes, (size_t)(bytes - o));
 }
 
-static void TK_SIMD(fill_bf16)(void *xv, int64_t n, float value)
+static void TK_SIMD(fill_f32)(void *x, int64_t n, float value, int past)
 {
-    uint16_t *x = xv, h = f32_to_bf16(value);
-    for (int64_t i = 0; i < n; i++) x[i] = h;
+    uint32_t lane;
+    memcpy(&lane, &value, 4);
+    fill_lanes(x, n * 4, lane, past);
 }
+
+static void TK_SIMD(fill_bf16)(void *x, int64_t n, float value, int past) { fill_lanes(x, n * 2, f32_to_bf16(value) * 0x10001u, past); }
 
 // narrow is exact for every input, bf16's denormals included, which the conversion instruction flushes: a bf16 value that went
 // through f32 comes back as it was.
