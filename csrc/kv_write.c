@@ -4,19 +4,13 @@
 #include "blocks.h"
 
 // A key's lanes lie on as many lines as it has, and no hardware foresees which, nor many rows that lie apart: both are fetched while
-// the tokens before are written. Tokens that fill the lines of their keys are written past the caches: their lines need not be fetched
+// the tokens before are written. A core has room for a dozen lines on their way: of lone tokens, whose lines are all that takes time, one is
+// asked for with each lane that is written, and so some are always on their way. Tokens that fill the lines of their keys are written past the caches: their lines need not be fetched
 // first, and who reads them next reads the whole cache.
 enum {
     WRITE_BLOCK = 64,  // tokens a job
     WRITE_FEW = 32,    // so few tokens may not be worth a call of the pool
 };
-
-// WRITE_FETCH fetches a line to be written. (Compilers know the instruction only for some processors; the others ignore it.)
-#if defined(__x86_64__)
-#define WRITE_FETCH(p) __asm__ volatile("prefetchw %0" ::"m"(*(const char *)(p)))
-#else
-#define WRITE_FETCH(p) __builtin_prefetch(p, 1, 2)
-#endif
 
 typedef struct kv_write {
     const tk_attention_ops *k;
@@ -39,8 +33,9 @@ static int64_t piece_end(const kv_write *w, int64_t i, int64_t end)
     return next;
 }
 
-// fetch_piece brings tokens i .. next - 1, a piece, of a job's KV heads, and the lines that they go to, near.
-static void fetch_piece(const kv_write *w, int64_t i, int64_t next, int64_t head)
+// fetch_rows brings tokens i .. next - 1, a piece, of a job's KV heads, and the lines that their values go to, near; fetch_piece those of their
+// keys, too.
+static void fetch_rows(const kv_write *w, int64_t i, int64_t next, int64_t head)
 {
     const tk_kv_write_args *a = w->a;
     const int64_t slot = TK_PTR(const int32_t, a->slots)[i], offset = slot % TK_CHUNK, n = next - i, bytes = w->heads * a->dim * w->bytes;
@@ -53,9 +48,41 @@ static void fetch_piece(const kv_write *w, int64_t i, int64_t next, int64_t head
     }
     if (w->past && n == TK_LINE_KEYS) return;
     for (int64_t h = head; h < head + w->heads; h++) {
-        const char *tile = tile_of(w, slot, h), *values = tile + 4 * steps * TK_CHUNK;
-        for (int64_t s = 0; s < steps; s++) WRITE_FETCH(tile + 4 * (s * TK_CHUNK + offset));
-        for (const char *o = values + offset / depth * row, *to = values + ((offset + n - 1) / depth + 1) * row; o < to; o += 64) WRITE_FETCH(o);
+        const char *values = tile_of(w, slot, h) + 4 * steps * TK_CHUNK;
+        for (const char *o = values + offset / depth * row, *to = values + ((offset + n - 1) / depth + 1) * row; o < to; o += 64) __builtin_prefetch(o, 0, 2);
+    }
+}
+
+// fetch_key brings the line that step s of a key goes to near.
+static inline void fetch_key(const char *tile, int64_t slot, int64_t s) { __builtin_prefetch(tile + 4 * (s * TK_CHUNK + slot % TK_CHUNK), 0, 2); }
+
+static void fetch_piece(const kv_write *w, int64_t i, int64_t next, int64_t head)
+{
+    const int64_t slot = TK_PTR(const int32_t, w->a->slots)[i], steps = tk_ksteps(w->a->dtype, w->a->dim);
+    fetch_rows(w, i, next, head);
+    if (w->past && next - i == TK_LINE_KEYS) return;
+    for (int64_t h = head; h < head + w->heads; h++)
+        for (int64_t s = 0; s < steps; s++) fetch_key(tile_of(w, slot, h), slot, s);
+}
+
+// write_token is fetch_piece of tokens next .. after - 1, and between its fetches the kernel's pack of token i.
+static void write_token(const kv_write *w, int64_t i, int64_t next, int64_t after, int64_t head)
+{
+    const tk_kv_write_args *a = w->a;
+    const int64_t slot = TK_PTR(const int32_t, a->slots)[i], slot2 = TK_PTR(const int32_t, a->slots)[next], offset = slot % TK_CHUNK;
+    const int64_t steps = tk_ksteps(a->dtype, a->dim), row = 4 * ((a->dim + 15) / 16 * 16);
+    fetch_rows(w, next, after, head);
+    for (int64_t h = head; h < head + w->heads; h++) {
+        const char *k = TK_PTR(const char, a->k) + (i * a->ldk + h * a->dim) * w->bytes;
+        const char *v = TK_PTR(const char, a->v) + (i * a->ldv + h * a->dim) * w->bytes;
+        char *keys = tile_of(w, slot, h), *values = keys + 4 * steps * TK_CHUNK, *tile2 = tile_of(w, slot2, h);
+        for (int64_t s = 0; s < steps; s++) {
+            fetch_key(tile2, slot2, s);
+            memcpy(keys + 4 * (s * TK_CHUNK + offset), k + 4 * s, 4);
+        }
+        if (a->dtype == TK_F32) memcpy(values + offset * row, v, (size_t)(4 * a->dim));
+        else
+            for (int64_t j = 0; j < a->dim; j++) memcpy(values + offset / 2 * row + 4 * j + offset % 2 * 2, v + 2 * j, 2);
     }
 }
 
@@ -90,6 +117,10 @@ static void kv_write_job(void *arg, int64_t job, int thread)
         const int past = w->past && next - i == TK_LINE_KEYS;
         tk_fetches f = {0};
         after = next < end ? piece_end(w, next, end) : next;
+        if (next == i + 1 && next < end && !(w->past && after - next == TK_LINE_KEYS)) {
+            write_token(w, i, next, after, head);
+            continue;
+        }
         if (past && after - next == TK_LINE_KEYS) plan_piece(w, next, after, head, &f);
         else if (next < end) fetch_piece(w, next, after, head);
         for (int64_t h = head; h < head + w->heads; h++) {
