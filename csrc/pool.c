@@ -53,11 +53,15 @@ static int64_t pool_work(tk_pool *p, int thread)
     return did;
 }
 
+// pool_sleep sleeps until there is a call, and returns even when it comes too late for that one: it was woken for those that follow.
 static void pool_sleep(tk_pool *p)
 {
     pthread_mutex_lock(&p->mutex);
     atomic_fetch_add(&p->sleeping, 1);
-    while (!(atomic_load(&p->work) & JOBS_LEFT) && !atomic_load(&p->quit)) pthread_cond_wait(&p->wake, &p->mutex);
+    uint64_t work = atomic_load(&p->work);
+    const uint64_t last = work / CALL_NUMBER;
+    for (; !(work & JOBS_LEFT) && work / CALL_NUMBER == last && !atomic_load(&p->quit); work = atomic_load(&p->work))
+        pthread_cond_wait(&p->wake, &p->mutex);
     atomic_fetch_sub(&p->sleeping, 1);
     pthread_mutex_unlock(&p->mutex);
 }
