@@ -74,8 +74,6 @@ static void fold_chunks(const sample_run *run, int64_t row, int64_t begin, int64
     }
 }
 
-enum { FOLD_CHUNKS = 16 };  // of a job at most, some 5 us: each fetches one chunk that may be another thread's
-
 typedef struct fold_run {
     const sample_run *run;
     int64_t row, per_job;
@@ -89,11 +87,10 @@ static void fold_job(void *arg, int64_t job, int thread)
     fold_chunks(f->run, f->row, begin, end < chunks ? end : chunks, 0);
 }
 
-// fold_row folds a row on all threads, in as many jobs for each.
+// fold_row folds a row on all threads, in one job for each: what a job begins with is fetched by nobody, which costs it more than 1 us.
 static void fold_row(const sample_run *run, int64_t row, tk_pool *pool)
 {
-    const int64_t chunks = tk_vocab_chunks(run->a->n), threads = tk_pool_threads(pool);
-    const int64_t jobs = threads * tk_ceil_div(chunks, threads * FOLD_CHUNKS), per_job = tk_ceil_div(chunks, jobs);
+    const int64_t chunks = tk_vocab_chunks(run->a->n), per_job = tk_ceil_div(chunks, tk_pool_threads(pool));
     fold_run f = {.run = run, .row = row, .per_job = per_job};
     tk_pool_run(pool, tk_ceil_div(chunks, per_job), fold_job, &f);
 }
