@@ -3,8 +3,10 @@
 //   rewards [n] f64, group [n] i32  ->  advantages [n] f64, mean, std [groups] f64, count [groups] i32
 //
 // Rewards that do not stand together by group, as a trainer has them, are sorted by counting, and their advantages go back to where they
-// stood. Short groups are done in tiles, one in each lane, on all threads; a group of thousands is shared out in parts. Sums do not depend on
-// the order of what they add (tk_cuts), so no result depends on where a sample stands. Floor: rewards and groups read, advantages written.
+// stood. Short groups are done in tiles, one in each lane; a group of thousands is shared out in parts. Tiles are shared out where no sorting is
+// needed: what one thread has sorted is in its cache, and for another to fetch it, and for the first to fetch it back, takes longer than tiles do.
+// Sums do not depend on the order of what they add (tk_cuts), so no result depends on where a sample stands. Floor: rewards and groups read,
+// advantages written.
 #include <math.h>
 
 #include "blocks.h"
@@ -15,7 +17,7 @@ enum {
     PASS = 16,    // the same, of a pass over samples
     LONG = 4096,  // samples: a group of more has all threads
     PARTS = 64,   // the most of what all threads have
-    PART = 1024,  // samples: the least of a part
+    PART = 4096,  // samples: the least of a part
 };
 
 // A pass goes over samples in parts, in any order.
@@ -154,12 +156,10 @@ static void share_of_groups(const void *arg, int64_t g0, int64_t g1, int64_t col
     if (filled) tile_of_groups(f, &t, group, filled);
 }
 
-static void take_back(const void *arg, int64_t i0, int64_t i1, int64_t col0, int64_t col1)
+static void take_back(const groups *f)
 {
-    (void)col0, (void)col1;
-    const groups *f = arg;
     double *y = TK_PTR(double, f->a->advantages);
-    for (int64_t i = i0; i < i1; i++) y[i] = f->y[f->slot[i]];
+    for (int64_t i = 0; i < f->a->n; i++) y[i] = f->y[f->slot[i]];
 }
 
 // sort brings rewards together by group (Knuth, The Art of Computer Programming, 5.2, algorithm D), and says where each one went.
@@ -224,8 +224,9 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
     for (int64_t g = 0, last; g < a->groups; g = last) {
         for (last = f.from = g; last < a->groups && end[last] - first_of(&f, last) <= LONG; last++) {}
         if (last == g) one_group(&f, cx, last++);
+        else if (apart) share_of_groups(&f, 0, last - g, 0, 1);
         else tk_run_blocks(cx, last - g, 1, tk_ceil_div(n, a->groups) * COST, TK_WHOLE_ROWS, share_of_groups, &f);
     }
-    if (apart) tk_run_blocks(cx, n, 1, PASS, TK_WHOLE_ROWS, take_back, &f);
+    if (apart) take_back(&f);
     return TK_OK;
 }
