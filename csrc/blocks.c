@@ -43,14 +43,18 @@ void tk_run_blocks(tk_context *cx, int64_t rows, int64_t cols, int64_t cost, int
         fn(arg, 0, rows, 0, cols);
         return;
     }
-    double share = total / (threads * BLOCKS_PER_THREAD);
-    if (share < BLOCK_LEAST) share = total / threads < BLOCK_LEAST ? total / threads : BLOCK_LEAST;
-    int64_t bytes = share > BLOCK_MOST ? BLOCK_MOST : (int64_t)share;
+    int64_t blocks = threads * BLOCKS_PER_THREAD;
+    if (total < (double)blocks * BLOCK_LEAST) {  // as many as each thread can have alike
+        const int64_t each = (int64_t)(total / BLOCK_LEAST) / threads;
+        blocks = each > 0 ? each * threads : threads;
+    }
+    if (total > (double)blocks * BLOCK_MOST) blocks = (int64_t)(total / BLOCK_MOST) + 1;
+    const int64_t share = (int64_t)(total / ((double)blocks * (double)cost)) + 1;  // elements
     grid g = {.fn = fn, .arg = arg, .rows = rows, .cols = cols, .block_rows = 1, .block_cols = cols, .across = 1};
-    if (cols < bytes / cost) {
-        g.block_rows = bytes / (cols * cost);
+    if (cols < share) {
+        g.block_rows = tk_ceil_div(rows, blocks);
     } else if (split == TK_SPLIT_COLS) {
-        g.block_cols = (bytes / cost / 64 + 1) * 64;
+        g.block_cols = tk_ceil_div(share, 64) * 64;
         g.across = tk_ceil_div(cols, g.block_cols);
     }
     tk_pool_run(cx->pool, tk_ceil_div(rows, g.block_rows) * g.across, grid_job, &g);
