@@ -38,7 +38,7 @@ TK_INLINE void rmsnorm_reorder(const float *w, float *reordered)
         WIDE_FOR(l) v[l] = v_mul(v_mul(v[l], r), weight[l]);                                                                \
         wide_put_##T##_clean(y, v);                                                                                         \
     }                                                                                                                       \
-    /* x scaled by r to y, if r is not NULL, and the squares of next added to acc, if next is not NULL */                  \
+    /* x scaled by r to y, or y fetched if r is NULL, and the squares of next added to acc, if next is not NULL */         \
     TK_INLINE void rmsnorm_steps_##T(const type *x, const float *w, type *y, const vf *r, const type *next, vf *acc,        \
                                      int64_t whole, const int reordered)                                                    \
     {                                                                                                                       \
@@ -50,7 +50,10 @@ TK_INLINE void rmsnorm_reorder(const float *w, float *reordered)
         } else if (r) {                                                                                                     \
             for (int64_t j = 0; j < whole; j += WIDE_LANES) rmsnorm_scale_##T(x + j, w + j, y + j, *r, reordered);          \
         } else {                                                                                                            \
-            for (int64_t j = 0; j < whole; j += WIDE_LANES) rmsnorm_square_##T(next + j, acc);                              \
+            for (int64_t j = 0; j < whole; j += WIDE_LANES) {                                                               \
+                for (int64_t l = 0; l < WIDE_LANES; l += 64 / (int)sizeof *y) __builtin_prefetch(y + j + l, 1, 2);          \
+                rmsnorm_square_##T(next + j, acc);                                                                          \
+            }                                                                                                               \
         }                                                                                                                   \
     }                                                                                                                       \
     static void TK_SIMD(rmsnorm_##T)(const void *xv, int64_t ldx, const float *w, void *yv, int64_t ldy, float *rstd,       \
@@ -70,7 +73,7 @@ TK_INLINE void rmsnorm_reorder(const float *w, float *reordered)
         vf r = v_zero();                                                                                                    \
         for (int64_t i = -1; i < rows; i++) {                                                                               \
             const type *x = (const type *)((const char *)xv + i * ldx), *next = (const type *)((const char *)x + ldx);      \
-            type *y = (type *)((char *)yv + i * ldy);                                                                       \
+            type *y = (type *)((char *)yv + (i < 0 ? 0 : i) * ldy);                                                         \
             vf acc[WIDE] = {v_zero(), v_zero(), v_zero(), v_zero()};                                                        \
             if (i + 1 == rows) next = NULL;                                                                                 \
             if (reordered) rmsnorm_steps_##T(x, reordered_w, y, i < 0 ? NULL : &r, next, acc, whole, 1);                    \
