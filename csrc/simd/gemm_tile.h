@@ -220,11 +220,10 @@ static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk
     tile_end();
 }
 
-// tile_row_of is where row i of a panel's sums begins: its first half's 16, and TILE_BYTES further on the other's.
-TK_INLINE const float *tile_row_of(const void *sums, long m, long panel, long i)
+// tile_row_of is where row i of the first panel's sums begins: its first half's 16, and TILE_BYTES further on the other's.
+TK_INLINE const float *tile_row_of(const void *sums, long i)
 {
-    const long row_tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
-    return (const float *)((const char *)sums + (panel * row_tiles + i / TILE_ROWS) * 2 * TILE_BYTES + i % TILE_ROWS * TILE_LINE);
+    return (const float *)((const char *)sums + i / TILE_ROWS * 2 * TILE_BYTES + i % TILE_ROWS * TILE_LINE);
 }
 
 #endif

@@ -38,10 +38,12 @@ _Static_assert(VL == 16 && (int)TK_STAGED_TILE == (int)TILE_ROWS, "a row of a ti
 
 TK_INLINE void matmul_finish_tiles(const int narrow, const tk_matmul_block *b)
 {
-    for (long j = 0; j < b->n; j += VL) {
-        const long left = b->n - j, half = j / VL % 2 * TILE_BYTES / 4;
-        for (long i = 0; i < b->m; i++) {
-            vf v = v_load(tile_row_of(b->staged->sums, b->m, j / TK_PANEL, i) + half);
+    const long panel = (b->m + TILE_ROWS - 1) / TILE_ROWS * 2 * TILE_BYTES / 4;  // floats of a panel's sums
+    for (long i = 0; i < b->m; i++) {
+        const float *sums = tile_row_of(b->staged->sums, i);
+        for (long j = 0; j < b->n; j += VL) {
+            const long left = b->n - j;
+            vf v = v_load(sums + j / TK_PANEL * panel + j / VL % 2 * TILE_BYTES / 4);
             float *y32 = (float *)b->y + i * b->ldy + j;
             uint16_t *y16 = (uint16_t *)b->y + i * b->ldy + j;
             const float *r32 = (const float *)b->residual + i * b->ldr + j;

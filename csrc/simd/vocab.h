@@ -15,9 +15,15 @@ TK_INLINE void vocab_logits_staged(const tk_staged *staged, int64_t rows, int64_
             const int64_t m = rows - row < TK_STAGED_ROWS ? rows - row : TK_STAGED_ROWS;
             const tk_staged block = {.tiles = staged->tiles, .first = staged->first + row / TK_STAGED_TILE, .all = staged->all, .sums = staged->sums};
             TK_SIMD(tile_product)(m, count, k, &block, w + p * lanes, w + (p + count) * lanes);
-            for (int64_t j = 0; j < count * TK_PANEL; j += VL)
-                for (int64_t i = 0; i < m; i++)
-                    v_store(z + (row + i) * ldz + p * TK_PANEL + j, v_load(tile_row_of(block.sums, m, j / TK_PANEL, i) + j / VL % 2 * TILE_BYTES / 4));
+            const int64_t panel = (m + TILE_ROWS - 1) / TILE_ROWS * 2 * TILE_BYTES / 4;  // floats of a panel's sums
+            for (int64_t i = 0; i < m; i++) {
+                const float *sums = tile_row_of(block.sums, i);
+                float *out = z + (row + i) * ldz + p * TK_PANEL;
+                for (int64_t c = 0; c < count; c++, out += TK_PANEL, sums += panel) {
+                    v_store(out, v_load(sums));
+                    v_store(out + VL, v_load(sums + TILE_BYTES / 4));
+                }
+            }
         }
     }
 }
