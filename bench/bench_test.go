@@ -77,6 +77,13 @@ func TestFloor(t *testing.T) {
 			t.Errorf("%s: %v, %g s, want %v, %g s", name, roof, seconds, want.roof, want.seconds)
 		}
 	}
+	tiles := at
+	tiles[RoofTile] = 400e9
+	for name, want := range map[string]Roof{rows240: RoofTile, "matmul/m=240/n=2048/k=2048/dtype=f32": RoofFMA} {
+		if roof, _ := Floor(find(t, name), tiles); roof != want {
+			t.Errorf("%s with tiles: %v, want %v", name, roof, want)
+		}
+	}
 	seen := map[Roof]bool{}
 	for _, c := range optest.Cases() {
 		if !c.Bench {

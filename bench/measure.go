@@ -85,8 +85,8 @@ func Open(o Options) (b *Bench, err error) {
 		}
 		b.devices = append(b.devices, d)
 		var at Ceilings
-		for r := RoofFMA; r <= RoofCopy; r++ {
-			if at[r], err = b.probe(d, r, 1e6, o.Stretch); err != nil {
+		for r := RoofFMA; r <= RoofTile; r++ {
+			if at[r], err = b.probe(d, r, 1e6, o.Stretch); err != nil && !(r == RoofTile && errors.Is(err, binding.ErrUnsupported)) {
 				return b, err
 			}
 		}
@@ -128,7 +128,10 @@ func (b *Bench) probe(d *binding.Device, r Roof, rough float64, window time.Dura
 
 func (b *Bench) probeOnce(d *binding.Device, r Roof, rough, seconds float64) (float64, error) {
 	if !r.Memory() {
-		const flopsARepeat = 24 * 16 * 4 // of the widest probe; a narrower one is a little shorter
+		flopsARepeat := 24 * 16 * 4.0 // of the widest vectors' probe; a narrower one is a little shorter
+		if r == RoofTile {
+			flopsARepeat = 4 * 2 * 16 * 16 * 32
+		}
 		return d.Probe(binding.Ceiling(r), nil, max(1000, int(rough*seconds/flopsARepeat)))
 	}
 	buffer := b.in.buffer
@@ -243,7 +246,7 @@ func share(c optest.Case, before, after Ceilings, each float64) float64 {
 func (m *meter) roofs() (roofs []Roof) {
 	r := &m.result
 	w := r.Case.Work()
-	compute := arithmetic(r.Case)
+	compute := arithmetic(r.Case, r.At)
 	if w.FLOPs/r.At[compute] >= 0.5*r.Floor {
 		roofs = append(roofs, compute)
 	}

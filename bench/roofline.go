@@ -16,10 +16,11 @@ const (
 	RoofDot  Roof = Roof(binding.CeilingDot)  // bf16 dot products, FLOP/s
 	RoofRead Roof = Roof(binding.CeilingRead) // bytes/s read
 	RoofCopy Roof = Roof(binding.CeilingCopy) // bytes/s read and written
+	RoofTile Roof = Roof(binding.CeilingTile) // bf16 products on tiles, FLOP/s; 0 where there are none
 )
 
 func (r Roof) String() string {
-	names := [...]string{"none", "fma", "dot", "read", "copy"}
+	names := [...]string{"none", "fma", "dot", "read", "copy", "tile"}
 	if int(r) < len(names) {
 		return names[r]
 	}
@@ -30,13 +31,18 @@ func (r Roof) String() string {
 func (r Roof) Memory() bool { return r == RoofRead || r == RoofCopy }
 
 // Ceilings are the heights of the roofs, in FLOP/s or bytes/s, by Roof.
-type Ceilings [RoofCopy + 1]float64
+type Ceilings [RoofTile + 1]float64
 
-// arithmetic is the compute roof that an op stands under.
-func arithmetic(c optest.Case) Roof {
+// arithmetic is the compute roof that an op stands under: that of the instructions that do its products.
+func arithmetic(c optest.Case, at Ceilings) Roof {
 	if c.DType == binding.BF16 {
 		switch c.Op {
-		case "matmul", "patch_embed", "attention", "attention_paged", "logprob":
+		case "matmul", "patch_embed", "logprob":
+			if at[RoofTile] > 0 {
+				return RoofTile
+			}
+			return RoofDot
+		case "attention", "attention_paged":
 			return RoofDot
 		}
 	}
@@ -58,7 +64,7 @@ func traffic(w optest.Work) (copied, read float64) {
 func Floor(c optest.Case, at Ceilings) (Roof, float64) {
 	w := c.Work()
 	copied, read := traffic(w)
-	compute, memory := arithmetic(c), RoofRead
+	compute, memory := arithmetic(c, at), RoofRead
 	if copied > read {
 		memory = RoofCopy
 	}

@@ -35,7 +35,7 @@ func (r *Report) Markdown(w io.Writer) error {
 			}
 			fmt.Fprintf(&b, " %s", plural(n, "thread"))
 			sep := " "
-			for roof := RoofFMA; roof <= RoofCopy; roof++ {
+			for roof := RoofFMA; roof <= RoofTile; roof++ {
 				if at := r.ceiling(n, roof); at > 0 {
 					fmt.Fprintf(&b, "%s%s %s", sep, roof, speed(at, roof))
 					sep = ", "

@@ -264,12 +264,14 @@ func (d *Device) Sync() error {
 // A Ceiling is what Probe measures.
 type Ceiling uint32
 
-// FMA and Dot are FLOP/s of the f32 FMA and the bf16 dot product; Read and Copy are bytes/s of memory.
+// FMA and Dot are FLOP/s of the f32 FMA and the bf16 dot product, Tile of bf16 products on tiles (ErrUnsupported where the instruction set has
+// none); Read and Copy are bytes/s of memory.
 const (
 	CeilingFMA Ceiling = iota + 1
 	CeilingDot
 	CeilingRead
 	CeilingCopy
+	CeilingTile
 )
 
 // Probe measures a ceiling with all the device's threads: FLOP/s or bytes/s (Copy counts bytes read and written). buf is the memory

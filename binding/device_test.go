@@ -295,6 +295,9 @@ func TestProbe(t *testing.T) {
 				t.Errorf("%v, ceiling %d: %v a second, %v", isa, c, rate, err)
 			}
 		}
+		if rate, err := d.Probe(CeilingTile, nil, 2000); isa == ISAAMX && !(rate > 1e9 && rate < 1e14) || isa != ISAAMX && !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%v, tiles: %v a second, %v", isa, rate, err)
+		}
 		for name, f := range map[string]func() (float64, error){
 			"kind": func() (float64, error) { return d.Probe(77, nil, 1) }, "read of nothing": func() (float64, error) { return d.Probe(CeilingRead, nil, 1) },
 			"copy of nothing": func() (float64, error) { return d.Probe(CeilingCopy, nil, 1) },

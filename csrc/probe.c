@@ -45,6 +45,7 @@ static void probe_run(void *arg, int64_t job, int thread)
     switch (a->kind) {
     case TK_PROBE_FMA_F32: work = p->kernels->fma_f32(a->repeats, 0.01f, &sink); break;
     case TK_PROBE_DOT_BF16: work = p->kernels->dot_bf16(a->repeats, 0.01f, &sink); break;
+    case TK_PROBE_TILE_BF16: work = p->kernels->tile_bf16(a->repeats, 0.01f, &sink); break;
     case TK_PROBE_READ:
         for (uint64_t r = 0; r < a->repeats; r++) p->kernels->read[p->manner](mine, share, &sink);
         work = (double)share * (double)a->repeats;
@@ -95,8 +96,9 @@ int32_t tk_cpu_probe(uint64_t ctx, tk_probe_args *a, tk_error *err)
 {
     TK_ENTER("probe");
     const int threads = tk_pool_threads(cx->pool);
-    TK_REQUIRE(a->kind >= TK_PROBE_FMA_F32 && a->kind <= TK_PROBE_COPY, "probe: kind is %u, not one of TK_PROBE_*", a->kind);
+    TK_REQUIRE(a->kind >= TK_PROBE_FMA_F32 && a->kind <= TK_PROBE_TILE_BF16, "probe: kind is %u, not one of TK_PROBE_*", a->kind);
     TK_REQUIRE(a->repeats > 0, "probe: repeats is 0");
+    if (a->kind == TK_PROBE_TILE_BF16 && !cx->kernels->probe.tile_bf16) return tk_fail(err, TK_UNSUPPORTED, "probe: isa %u has no tiles", cx->isa);
     TK_REQUIRE(threads <= PROBE_THREADS, "probe: the context has %d threads, more than %d", threads, PROBE_THREADS);
     if (a->kind == TK_PROBE_READ || a->kind == TK_PROBE_COPY) {
         TK_TRY(tk_check_vector(err, "probe", "addr", a->addr, a->bytes <= INT64_MAX ? (int64_t)a->bytes : INT64_MAX, 1));

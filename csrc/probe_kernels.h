@@ -12,6 +12,7 @@ typedef struct tk_probe_kernels {
     // Register-only loops from x; they return the FLOPs done and put into sink what keeps them from being optimized away.
     double (*fma_f32)(uint64_t iterations, float x, float *sink);
     double (*dot_bf16)(uint64_t iterations, float x, float *sink);
+    double (*tile_bf16)(uint64_t iterations, float x, float *sink);  // NULL without tiles
     // read goes over the buffer once; copy moves bytes from src to dst.
     void (*read[TK_PROBE_MANNERS])(const char *p, uint64_t bytes, float *sink);
     void (*copy[TK_PROBE_MANNERS])(char *dst, const char *src, uint64_t bytes);

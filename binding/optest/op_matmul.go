@@ -115,6 +115,11 @@ func matmulCases() (cs []Case) {
 			c(matmul{m: 2, n: 40, k: 11008}),
 			c(matmul{m: 13, n: 2560, k: 512}),
 			c(matmul{m: 1, n: 5000, k: 300}),
+			// More rows than a block has, and rows so long that few or none are laid out at a time.
+			c(matmul{m: 290, n: 40, k: 70}),
+			c(matmul{m: 130, n: 600, k: 1100}),
+			c(matmul{m: 35, n: 5, k: 120001}),
+			c(matmul{m: 3, n: 5, k: 131104}),
 			// Structured contents.
 			c(matmul{m: 5, n: 50, k: 40, x: constant(0)}, "x", "zeros"),
 			c(matmul{m: 5, n: 50, k: 40, x: impulses}, "x", "impulses"),

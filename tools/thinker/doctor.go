@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -61,8 +62,9 @@ type diagnosis struct {
 
 // peaks are measured with all threads.
 type peaks struct {
-	FMA  float64 `json:"fma_flops"`      // f32
-	Dot  float64 `json:"dot_bf16_flops"` // bf16 products, f32 sums
+	FMA  float64 `json:"fma_flops"`                 // f32
+	Dot  float64 `json:"dot_bf16_flops"`            // bf16 products, f32 sums
+	Tile float64 `json:"tile_bf16_flops,omitempty"` // the same on tiles, where the instruction set has them
 	Read float64 `json:"read_bytes_per_s"`
 }
 
@@ -120,6 +122,9 @@ func (a *app) printDiagnosis(x *diagnosis) error {
 	if p := x.Peaks; p != nil {
 		row("f32 multiply-add", "%.1f GFLOP/s", p.FMA/1e9)
 		row("bf16 dot product", "%.1f GFLOP/s", p.Dot/1e9)
+		if p.Tile > 0 {
+			row("bf16 on tiles", "%.1f GFLOP/s", p.Tile/1e9)
+		}
 		row("memory read", "%.1f GB/s", p.Read/1e9)
 	}
 	row("version", "%s", x.Build)
@@ -146,8 +151,8 @@ func measurePeaks(ctx context.Context, d *binding.Device, available int64) (*pea
 		c   binding.Ceiling
 		buf *binding.Buffer
 		out *float64
-	}{{binding.CeilingFMA, nil, &p.FMA}, {binding.CeilingDot, nil, &p.Dot}, {binding.CeilingRead, buf, &p.Read}} {
-		if *x.out, err = probe(ctx, d, x.c, x.buf); err != nil {
+	}{{binding.CeilingFMA, nil, &p.FMA}, {binding.CeilingDot, nil, &p.Dot}, {binding.CeilingTile, nil, &p.Tile}, {binding.CeilingRead, buf, &p.Read}} {
+		if *x.out, err = probe(ctx, d, x.c, x.buf); err != nil && !(x.c == binding.CeilingTile && errors.Is(err, binding.ErrUnsupported)) {
 			return nil, err
 		}
 	}
