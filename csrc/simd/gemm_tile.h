@@ -3,16 +3,18 @@
 //     tile_stage(m, k, a, lda, staged)             lays out 16 rows of A [m, k]
 //     tile_product(m, panels, k, staged, w, after) C[m, 32 panels] = A W^T, W's panels from w on, into staged's sums
 //
-// Staged, A's tiles lie side by side: [chunk of K][tile of 16 rows][tile of 32 of K][16][32], zeros where K ends. That makes a tile 16 lines side by
-// side, where rows a few KB apart are as many pages and share a set of L1 (half the speed). The sums lie as tiles, too: [panel][tile of
-// rows][half of the panel][16][16]. W is taken as it is packed: 16 steps of half a panel are a tile.
+// Staged, A's tiles lie side by side: [chunk of K][tile of 16 rows][tile of 32 of K][16][32], zeros where K ends. A tile of rows a few KB apart
+// would be as many pages, and share a set of L1: half the speed. The sums lie as tiles, too: [panel][tile of rows][half of the
+// panel][16][16]. W is taken as it is packed: 16 steps of half a panel are a tile.
 //
-// Two row tiles by one panel are four accumulators: enough to hide a product's latency (52 cycles, one every 16). A row tile that is left takes two
-// panels. K is done in chunks, whose lanes of one panel stay in L1 while all rows pass over them; A and the sums come from L2 and past L1:
-// 2.4 TFLOP/s of 2.8, all in L2, and 1.8 without passing. Meanwhile the next panel's lanes are brought into L2 at an even rate. An element of C is
-// the sum over K's tiles in increasing order, so its bits depend on neither m nor the place in a tile.
+// Two row tiles by one panel are four accumulators: enough to hide a product's latency (52 cycles, one every 16). A row tile that is left
+// takes two panels. K is done in chunks, whose lanes of one panel stay in L1 while all rows pass over them; A and the sums come from L2 and
+// past L1. Meanwhile the next panel's lanes are brought into L2 at an even rate. An element of C is the sum over K's tiles in increasing
+// order, so its bits depend on neither m nor the place in a tile.
 //
-// Floor: 2 m n k FLOP at the tiles' peak (2,048 a cycle), or W's bytes at the read bandwidth, whichever is later.
+// Floor: 2 m n k FLOP at the tiles' peak (2,048 a cycle), or W's bytes at the read bandwidth, whichever is later. One core with a peak of 3.4
+// TFLOP/s: 2.4 with all operands in L2 (1.8 where A went through L1), 1.0 to 1.3 of 240 rows with W in memory. There L1's 16 requests are
+// what limits it: a line that is fetched ahead holds one for as long as memory takes, and A's tiles from L2 need them, too.
 #ifndef TK_SIMD_GEMM_TILE_H
 #define TK_SIMD_GEMM_TILE_H
 
@@ -71,8 +73,8 @@ TK_INLINE void product_fetch_some(product_fetch *f)
     f->p += 64 * f->lines;
 }
 
-// One pass brings in what it needs itself: the next step's lanes into L1 and those of the step after it into L2, before step's own are loaded. That comes
-// to 18.5 GB/s of a core that reads 14.7 with nothing ahead, 15 to 17 with either of them, and 13 to 18 with them after the step.
+// One pass brings in what it needs itself: the next step's lanes into L1 and those of the step after it into L2, before the step's own are
+// loaded. That comes to 18.5 GB/s where nothing ahead is 14.7, either of them 15 to 17, and the same after the step's loads 13 to 18.
 TK_INLINE void product_fetch_near(const char *w)
 {
     for (long i = 0; i < PRODUCT_LANES; i += 64) __builtin_prefetch(w + PRODUCT_LANES + i, 0, 3);
@@ -171,6 +173,7 @@ TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const
     }
 }
 
+// after: the lanes that the caller probably needs next, or NULL.
 static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk_staged *a, const uint32_t *w, const uint32_t *after)
 {
     const long whole = k / TILE_K, left = k % TILE_K, panel = PRODUCT_STEP * ((k + 1) / 2), row_tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
