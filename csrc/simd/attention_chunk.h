@@ -15,7 +15,8 @@
 //
 // Numerics: every s and oc is one accumulator over increasing k steps from +0, as in gemm.h. Keys that no row of the tile sees are
 // left out of the steps; their weights are 0, so that changes nothing but the sign of a zero, which store's last addition takes away.
-// lc adds vectors of VL keys in increasing order and then the lanes by halves. In bf16 p is rounded for the product, not in lc.
+// lc adds vectors of VL keys in increasing order and then the lanes by halves. In bf16 p is rounded for the product, not in lc. With tile
+// instructions bf16 is attention_chunk_tile.h's.
 #ifndef TK_SIMD_ATTENTION_CHUNK_H
 #define TK_SIMD_ATTENTION_CHUNK_H
 
@@ -38,8 +39,8 @@ enum { ATTN_TALL = 12, ATTN_NV = 4, ATTN_STEPS = 16, ATTN_CHUNK_VECTORS = TK_CHU
 
 TK_INLINE int strip_vectors(int mr) { return mr <= ATTN_FEW ? 4 : 2; }
 
-// A bf16 operand on the left is kept as pairs where there is a dot instruction, else widened once.
-#if TK_ISA_LEVEL >= 4
+// A bf16 operand on the left is kept as pairs where there is a dot instruction or tiles, else widened once.
+#if TK_ISA_LEVEL >= 4 || TK_TILES
 typedef uint16_t attn_bf16;
 #else
 typedef float attn_bf16;
@@ -70,6 +71,7 @@ TK_INLINE void product_f32(int mr, int nv, long steps, const float *a, long lda,
     }
 }
 
+#if !TK_TILES
 TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long lda, const uint32_t *b, long ldb, long ahead, tk_fetches *f,
                             vf acc[ATTN_TALL][ATTN_NV])
 {
@@ -102,9 +104,11 @@ TK_INLINE void product_bf16(int mr, int nv, long steps, const attn_bf16 *a, long
         }
     }
 }
+#endif
 
 // weight stores VL weights for the second product.
 TK_INLINE void weight_f32(float *p, vf x) { v_store(p, x); }
+#if !TK_TILES
 TK_INLINE void weight_bf16(attn_bf16 *p, vf x)
 {
 #if TK_ISA_LEVEL >= 4
@@ -113,14 +117,18 @@ TK_INLINE void weight_bf16(attn_bf16 *p, vf x)
     v_store(p, v_as_bf16(x));
 #endif
 }
+#endif
 
-// seen_vector is vector j of a row's scores with -inf for the keys from seen on.
+// seen_only is x, vector j of a row's scores, with -inf for the keys from seen on; seen_vector loads it first.
+TK_INLINE vf seen_only(vf x, int j, long seen)
+{
+    uint64_t mask = seen >= TK_CHUNK ? ~(uint64_t)0 : ((uint64_t)1 << seen) - 1;
+    return v_keep((uint32_t)(mask >> (j * VL)), x, v_set1(-INFINITY));
+}
 TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
 {
     vf x = v_load(s + j * VL);
-    if (!masked) return x;
-    uint64_t mask = seen >= TK_CHUNK ? ~(uint64_t)0 : ((uint64_t)1 << seen) - 1;
-    return v_keep((uint32_t)(mask >> (j * VL)), x, v_set1(-INFINITY));
+    return masked ? seen_only(x, j, seen) : x;
 }
 
 // halves_max and halves_sum are v_hmax and v_hsum of n <= 16 vectors, the same halves in the same order: two at a time, so that there are
@@ -321,9 +329,18 @@ TK_INLINE void merge_weights(const tk_attention_tile *t, long row, long rows)
 #define ATTN_KSTEPS_F32(n) (n)
 #define ATTN_KSTEPS_BF16(n) (((n) + 1) / 2)
 ATTN_SOFTMAX(f32, float)
-ATTN_SOFTMAX(bf16, attn_bf16)
 ATTN_BLOCKS(f32, float, ATTN_KSTEPS_F32, 0)
+
+// Elements from one of the tile's queries to the next: on tiles whole tiles of K.
+TK_INLINE long query_stride_f32(const tk_attention_tile *t) { return t->dimp; }
+#if TK_TILES
+TK_INLINE long query_stride_bf16(const tk_attention_tile *t) { return (t->dim + 31) / 32 * 32; }
+#include "attention_chunk_tile.h"
+#else
+TK_INLINE long query_stride_bf16(const tk_attention_tile *t) { return t->dimp; }
+ATTN_SOFTMAX(bf16, attn_bf16)
 ATTN_BLOCKS(bf16, attn_bf16, ATTN_KSTEPS_BF16, TK_ISA_LEVEL == 3)
+#endif
 
 static void TK_SIMD(attention_merge)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o)
 {
@@ -345,7 +362,10 @@ TK_INLINE void copy_f32(float *y, const float *x, long n)
 TK_INLINE void query_row_f32(float *y, const void *x, long n) { copy_f32(y, x, n); }
 TK_INLINE void query_row_bf16(attn_bf16 *y, const void *x, long n)
 {
-#if TK_ISA_LEVEL >= 4
+#if TK_TILES
+    if (n % TILE_K) v_store((float *)(y + n / TILE_K * TILE_K), v_zero());
+#endif
+#if TK_ISA_LEVEL >= 4 || TK_TILES
     copy_f32((float *)y, x, n / 2);  // n is even
 #else
     const uint16_t *h = x;
@@ -377,9 +397,10 @@ TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n, int
                                              int64_t ld)                                                                                   \
     {                                                                                                                                      \
         const type *x = q;                                                                                                                 \
-        A *y = (A *)t->q + row * t->dimp;                                                                                                  \
+        const long next = query_stride_##T(t);                                                                                             \
+        A *y = (A *)t->q + row * next;                                                                                                     \
         for (long p = 0; p < positions; p++, x += ld)                                                                                      \
-            for (long h = 0; h < heads; h++, y += t->dimp) query_row_##T(y, x + h * t->dim, t->dim);                                       \
+            for (long h = 0; h < heads; h++, y += next) query_row_##T(y,    x + h * t->dim, t->dim);                                       \
     }                                                                                                                                      \
                                                                                                                                            \
     static void TK_SIMD(attention_store_##T)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, void *out,         \
