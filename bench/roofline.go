@@ -37,12 +37,10 @@ type Ceilings [RoofTile + 1]float64
 func arithmetic(c optest.Case, at Ceilings) Roof {
 	if c.DType == binding.BF16 {
 		switch c.Op {
-		case "matmul", "patch_embed", "logprob":
+		case "matmul", "patch_embed", "attention", "attention_paged", "logprob":
 			if at[RoofTile] > 0 {
 				return RoofTile
 			}
-			return RoofDot
-		case "attention", "attention_paged":
 			return RoofDot
 		}
 	}

@@ -112,8 +112,8 @@ typedef struct tk_none_args {  // close, sync
 } tk_none_args;
 
 // probe measures a ceiling of this machine with all threads of the context, for benchmarks to divide by: of memory, in the manner that the
-// context's first probe of it, over a larger buffer than the caches hold, finds quickest. TILE_BF16 are the products of matmul and logprob where the
-// ISA does them on tiles, TK_UNSUPPORTED elsewhere; DOT_BF16 are those of vectors, which attention does everywhere.
+// context's first probe of it, over a larger buffer than the caches hold, finds quickest. TILE_BF16 are bf16 products where the ISA does them on
+// tiles, TK_UNSUPPORTED elsewhere; DOT_BF16 are those of vectors.
 enum { TK_PROBE_FMA_F32 = 1, TK_PROBE_DOT_BF16 = 2, TK_PROBE_READ = 3, TK_PROBE_COPY = 4, TK_PROBE_TILE_BF16 = 5 };
 typedef struct tk_probe_args {
     uint32_t size;

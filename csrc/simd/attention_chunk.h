@@ -400,7 +400,7 @@ TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n, int
         const long next = query_stride_##T(t);                                                                                             \
         A *y = (A *)t->q + row * next;                                                                                                     \
         for (long p = 0; p < positions; p++, x += ld)                                                                                      \
-            for (long h = 0; h < heads; h++, y += next) query_row_##T(y,    x + h * t->dim, t->dim);                                       \
+            for (long h = 0; h < heads; h++, y += next) query_row_##T(y, x + h * t->dim, t->dim);                                       \
     }                                                                                                                                      \
                                                                                                                                            \
     static void TK_SIMD(attention_store_##T)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, void *out,         \
