@@ -29,6 +29,7 @@ int32_t tk_fail(tk_error *err, int32_t code, const char *format, ...)
 // that ask (ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA), which may be refused, as where a thread's signal stack is too small.
 static int has_tiles(void)
 {
+    if (!TK_BUILDS_AMX) return 0;
     unsigned a, b, c, d;
     const unsigned both = 1u << 22 | 1u << 24;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & both) != both) return 0;
@@ -66,7 +67,9 @@ static const tk_kernels *kernels_of(uint32_t isa)
 {
     switch (isa) {
 #if defined(__x86_64__)
+#if TK_BUILDS_AMX
     case TK_ISA_AMX: return &tk_kernels_amx;
+#endif
     case TK_ISA_AVX512_BF16: return &tk_kernels_avx512bf16;
     case TK_ISA_AVX512: return &tk_kernels_avx512;
     case TK_ISA_AVX2: return &tk_kernels_avx2;

@@ -1,8 +1,8 @@
 // isa_amx.c - the kernels for AVX-512 with bf16 products on tiles (AMX-TILE, AMX-BF16). All else is AVX-512's, whose pairs of FMAs are faster than
 // vdpbf16ps on the processors that have tiles.
-#if defined(__x86_64__)
 #include "kernels.h"
 
+#if TK_BUILDS_AMX
 #define TK_ISA_LEVEL 3
 #define TK_TILES 1
 #define TK_SIMD(name) name##_amx

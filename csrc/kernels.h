@@ -26,6 +26,13 @@ typedef struct tk_kernels {
     tk_loss_kernels loss;
 } tk_kernels;
 
+// TK_BUILDS_AMX: whether the compiler knows the tile instructions.
+#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define TK_BUILDS_AMX 1
+#else
+#define TK_BUILDS_AMX 0
+#endif
+
 extern const tk_kernels tk_kernels_scalar;
 #if defined(__x86_64__)
 extern const tk_kernels tk_kernels_avx2, tk_kernels_avx512, tk_kernels_avx512bf16, tk_kernels_amx;
