@@ -109,23 +109,39 @@ TK_INLINE void product_step_single(const char *a, const char *w, const char *v)
     tile_dot(3, 4, 7);
 }
 
+// product_begin takes up two halves' sums, and two others' unless NULL; product_end puts them back.
+TK_INLINE void product_begin(int more, const char *sums, const char *others)
+{
+    if (!more) {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+        return;
+    }
+    tile_pass(0, sums, TILE_LINE);
+    tile_pass(1, sums + TILE_BYTES, TILE_LINE);
+    if (!others) return;
+    tile_pass(2, others, TILE_LINE);
+    tile_pass(3, others + TILE_BYTES, TILE_LINE);
+}
+
+TK_INLINE void product_end(char *sums, char *others)
+{
+    tile_store(0, sums, TILE_LINE);
+    tile_store(1, sums + TILE_BYTES, TILE_LINE);
+    if (!others) return;
+    tile_store(2, others, TILE_LINE);
+    tile_store(3, others + TILE_BYTES, TILE_LINE);
+}
+
 // product_pair is two row tiles by one panel.
 TK_INLINE void product_pair(product_chunk *g, const char *a, char *sums, const int once)
 {
     const char *w = g->w;
     const long row_tile = g->row_tile, tiles = g->tiles;
     product_fetch fetch = g->fetch;
-    if (g->more) {
-        tile_pass(0, sums, TILE_LINE);
-        tile_pass(1, sums + TILE_BYTES, TILE_LINE);
-        tile_pass(2, sums + 2 * TILE_BYTES, TILE_LINE);
-        tile_pass(3, sums + 3 * TILE_BYTES, TILE_LINE);
-    } else {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
-    }
+    product_begin(g->more, sums, sums + 2 * TILE_BYTES);
     for (long t = 0; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
         product_step_pair(a + t * TILE_BYTES, row_tile, w + t * PRODUCT_LANES);
@@ -133,10 +149,7 @@ TK_INLINE void product_pair(product_chunk *g, const char *a, char *sums, const i
     }
     g->fetch = fetch;
     if (g->last) product_step_pair(a + tiles * TILE_BYTES, row_tile, g->last);
-    tile_store(0, sums, TILE_LINE);
-    tile_store(1, sums + TILE_BYTES, TILE_LINE);
-    tile_store(2, sums + 2 * TILE_BYTES, TILE_LINE);
-    tile_store(3, sums + 3 * TILE_BYTES, TILE_LINE);
+    product_end(sums, sums + 2 * TILE_BYTES);
 }
 
 // product_single is one row tile by a panel and, unless NULL, another: `other`'s lanes, last lanes and sums.
@@ -145,19 +158,7 @@ TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const
     const char *w = g->w, *v = other ? other->w : NULL;
     const long tiles = g->tiles;
     product_fetch fetch = g->fetch;
-    if (g->more) {
-        tile_pass(0, sums, TILE_LINE);
-        tile_pass(1, sums + TILE_BYTES, TILE_LINE);
-        if (other) {
-            tile_pass(2, other_sums, TILE_LINE);
-            tile_pass(3, other_sums + TILE_BYTES, TILE_LINE);
-        }
-    } else {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
-    }
+    product_begin(g->more, sums, other_sums);
     for (long t = 0; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
         product_step_single(a + t * TILE_BYTES, w + t * PRODUCT_LANES, v ? v + t * PRODUCT_LANES : NULL);
@@ -165,12 +166,7 @@ TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const
     }
     g->fetch = fetch;
     if (g->last) product_step_single(a + tiles * TILE_BYTES, g->last, other ? other->last : NULL);
-    tile_store(0, sums, TILE_LINE);
-    tile_store(1, sums + TILE_BYTES, TILE_LINE);
-    if (other) {
-        tile_store(2, other_sums, TILE_LINE);
-        tile_store(3, other_sums + TILE_BYTES, TILE_LINE);
-    }
+    product_end(sums, other_sums);
 }
 
 // after: the lanes that the caller probably needs next, or NULL.
