@@ -8,6 +8,7 @@
 #include "include/thinker.h"
 
 enum {
+    TK_MAX_DIM = 256,    // of a head
     TK_TILE_ROWS = 64,   // most query rows of a tile, the query heads of one KV head counted as rows
     TK_LINE_KEYS = 16,   // keys of a line of a K tile
     TK_SCORE_ROWS = 12,  // rows of the score buffer: at least the rows of every ISA's register block

@@ -13,7 +13,6 @@
 enum {
     TK_PACK_CHUNKS = 4,   // a segment of at most so many chunks can be packed by the job that reads them
     TK_SPLIT_ROWS = 256,  // rows of chunk states a thread, when a walk is divided among the threads
-    TK_MAX_DIM = 256,
 };
 
 // A model's attention: what all rows of a call have in common.

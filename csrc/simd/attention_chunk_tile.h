@@ -24,7 +24,6 @@ enum {
     ATTN_KEY_STEP = TK_CHUNK * 4,                       // bytes from one step of K to the next
     ATTN_KEY_TILE = ATTN_TILE_STEPS * ATTN_KEY_STEP,    // bytes of K that belong to a tile of dim
     ATTN_TILE_SCORES = TILE_ROWS * TK_CHUNK,            // of a row tile
-    ATTN_MOST_DIM = 256,                                // TK_MAX_DIM
 };
 
 // What the row tiles of a chunk have in common.
@@ -235,7 +234,7 @@ TK_INLINE const char *attn_tiles_last(char *y, const char *steps, long n, long b
 static void TK_SIMD(attention_chunk_bf16)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t key0, const void *kv, int first,
                                           const void *next)
 {
-    _Alignas(64) char k_last[ATTN_KEY_TILE], v_last[ATTN_TILE_STEPS * ATTN_MOST_DIM * 4];
+    _Alignas(64) char k_last[ATTN_KEY_TILE], v_last[ATTN_TILE_STEPS * TK_MAX_DIM * 4];
     const long ksteps = (t->dim + 1) / 2, end = row + rows, row_tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     const long k_bytes = ksteps * ATTN_KEY_STEP, bytes = k_bytes + TK_CHUNK / 2 * t->dimp * 4;
     long least = TK_CHUNK, most = 0;

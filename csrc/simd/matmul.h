@@ -8,29 +8,31 @@
 #endif
 #include "pack.h"
 
+// matmul_put finishes the sums v of row i from column j on.
+TK_INLINE void matmul_put(const int narrow, const tk_matmul_block *b, long i, long j, vf v)
+{
+    const long left = b->n - j, y = i * b->ldy + j, r = i * b->ldr + j;
+    float *y32 = (float *)b->y + y;
+    uint16_t *y16 = (uint16_t *)b->y + y;
+    const float *r32 = (const float *)b->residual;
+    const uint16_t *r16 = (const uint16_t *)b->residual;
+    if (left >= VL) {
+        if (b->bias) v = v_add(v, v_load(b->bias + j));
+        if (b->residual) v = v_add(v, narrow ? v_load_bf16(r16 + r) : v_load(r32 + r));
+        if (narrow) v_store_bf16(y16, v);
+        else v_store(y32, v);
+    } else {
+        if (b->bias) v = v_add(v, v_loadn(b->bias + j, left));
+        if (b->residual) v = v_add(v, narrow ? v_loadn_bf16(r16 + r, left) : v_loadn(r32 + r, left));
+        if (narrow) v_storen_bf16(y16, v, left);
+        else v_storen(y32, v, left);
+    }
+}
+
 TK_INLINE void matmul_finish(const int narrow, const tk_matmul_block *b, const float *sums, long lds)
 {
-    for (long i = 0; i < b->m; i++, sums += lds) {
-        float *y32 = (float *)b->y + i * b->ldy;
-        uint16_t *y16 = (uint16_t *)b->y + i * b->ldy;
-        const float *r32 = b->residual ? (const float *)b->residual + i * b->ldr : NULL;
-        const uint16_t *r16 = b->residual ? (const uint16_t *)b->residual + i * b->ldr : NULL;
-        for (long j = 0; j < b->n; j += VL) {
-            const long left = b->n - j;
-            vf v = v_load(sums + j);
-            if (left >= VL) {
-                if (b->bias) v = v_add(v, v_load(b->bias + j));
-                if (b->residual) v = v_add(v, narrow ? v_load_bf16(r16 + j) : v_load(r32 + j));
-                if (narrow) v_store_bf16(y16 + j, v);
-                else v_store(y32 + j, v);
-            } else {
-                if (b->bias) v = v_add(v, v_loadn(b->bias + j, left));
-                if (b->residual) v = v_add(v, narrow ? v_loadn_bf16(r16 + j, left) : v_loadn(r32 + j, left));
-                if (narrow) v_storen_bf16(y16 + j, v, left);
-                else v_storen(y32 + j, v, left);
-            }
-        }
-    }
+    for (long i = 0; i < b->m; i++, sums += lds)
+        for (long j = 0; j < b->n; j += VL) matmul_put(narrow, b, i, j, v_load(sums + j));
 }
 
 #if TK_TILES
@@ -41,25 +43,7 @@ TK_INLINE void matmul_finish_tiles(const int narrow, const tk_matmul_block *b)
     const long panel = (b->m + TILE_ROWS - 1) / TILE_ROWS * 2 * TILE_BYTES / 4;  // floats of a panel's sums
     for (long i = 0; i < b->m; i++) {
         const float *sums = tile_row_of(b->staged->sums, i);
-        for (long j = 0; j < b->n; j += VL) {
-            const long left = b->n - j;
-            vf v = v_load(sums + j / TK_PANEL * panel + j / VL % 2 * TILE_BYTES / 4);
-            float *y32 = (float *)b->y + i * b->ldy + j;
-            uint16_t *y16 = (uint16_t *)b->y + i * b->ldy + j;
-            const float *r32 = (const float *)b->residual + i * b->ldr + j;
-            const uint16_t *r16 = (const uint16_t *)b->residual + i * b->ldr + j;
-            if (left >= VL) {
-                if (b->bias) v = v_add(v, v_load(b->bias + j));
-                if (b->residual) v = v_add(v, narrow ? v_load_bf16(r16) : v_load(r32));
-                if (narrow) v_store_bf16(y16, v);
-                else v_store(y32, v);
-            } else {
-                if (b->bias) v = v_add(v, v_loadn(b->bias + j, left));
-                if (b->residual) v = v_add(v, narrow ? v_loadn_bf16(r16, left) : v_loadn(r32, left));
-                if (narrow) v_storen_bf16(y16, v, left);
-                else v_storen(y32, v, left);
-            }
-        }
+        for (long j = 0; j < b->n; j += VL) matmul_put(narrow, b, i, j, v_load(sums + j / TK_PANEL * panel + j / VL % 2 * TILE_BYTES / 4));
     }
 }
 #endif
