@@ -9,13 +9,15 @@
 
 enum {
     TILE_ROWS = 12,         // rows of the largest tile: blocks are cut between tiles
-    POOL_PRODUCTS = 1 << 19  // products below which waking the pool costs more than it saves
+    POOL_PRODUCTS = 1 << 19, // products below which waking the pool costs more than it saves
+    PAST_BYTES = 128 << 10,  // of y, and
+    PAST_WEIGHTS = 4 << 20,  // of w: where so much comes through L2, y has left it again before anybody reads it
 };
 
 typedef struct matmul_job {
     const tk_matmul_args *a;
     const tk_context *cx;
-    int threads, staged;
+    int threads, staged, past;
     int64_t row0, rows;              // of the pass
     int64_t tile, most;              // rows that a cut between blocks is a multiple of; tiles of a block at most
     int64_t panels, tiles;           // of y
@@ -74,8 +76,17 @@ static void matmul_run(void *arg, int64_t job, int thread)
         .ldx = a->ldx,
         .ldr = a->ldr,
         .ldy = a->ldy,
+        .past = p->past,
     };
     p->cx->kernels->matmul.block(&b);
+}
+
+// Whether y may bypass the caches: it would not stay there, nothing of it is read here, and its rows are whole lines of whole panels.
+static int matmul_past(const tk_matmul_args *a)
+{
+    const int64_t bytes = tk_dtype_bytes(a->dtype_y);
+    return !a->residual && a->m * a->n * bytes >= PAST_BYTES && a->n * a->k * tk_dtype_bytes(a->dtype) >= PAST_WEIGHTS && a->n % TK_PANEL == 0
+           && a->ldy * bytes % TK_ALIGN == 0 && a->y % TK_ALIGN == 0;
 }
 
 int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
@@ -96,6 +107,7 @@ int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
         .cx = cx,
         .threads = a->m * a->n < POOL_PRODUCTS / a->k ? 1 : tk_pool_threads(cx->pool),
         .staged = pass > 0,
+        .past = matmul_past(a),
         .tile = pass ? 2 * TK_STAGED_TILE : TILE_ROWS,
         .panels = tk_ceil_div(a->n, TK_PANEL),
     };

@@ -34,17 +34,21 @@ TK_INLINE long staged_at(long chunk, long row_tile, long all, long tiles)
     return (first * all + row_tile * here) * TILE_BYTES;
 }
 
-// tile_stage lays out at most 16 rows. Rows of the tile that A has not are left as they are: no other row's sums have a part of them.
+// tile_stage lays out at most 16 rows, so many tiles after their lines were asked for: 16 streams, a line at a time, are more than the processor
+// foresees. Rows of the tile that A has not are left as they are: no other row's sums have a part of them.
 static void TK_SIMD(tile_stage)(int64_t m, int64_t k, const uint16_t *a, int64_t lda, void *staged, int64_t row_tile, int64_t all)
 {
+    enum { AHEAD = 8 };
     const long tiles = (k + TILE_K - 1) / TILE_K;
-    for (long row = 0; row < m; row++, a += lda)
-        for (long t = 0; t < tiles; t++) {
-            char *out = (char *)staged + staged_at(t / PRODUCT_CHUNK, row_tile, all, tiles) + (t % PRODUCT_CHUNK) * TILE_BYTES + row * TILE_LINE;
-            const long left = k - t * TILE_K;
+    for (long t = 0; t < tiles; t++, a += TILE_K) {
+        char *out = (char *)staged + staged_at(t / PRODUCT_CHUNK, row_tile, all, tiles) + (t % PRODUCT_CHUNK) * TILE_BYTES;
+        const long left = k - t * TILE_K;
+        for (long row = 0; row < m; row++, out += TILE_LINE) {
+            if (t + AHEAD < tiles) __builtin_prefetch(a + row * lda + AHEAD * TILE_K, 0, 3);
             if (left < TILE_K) memset(out, 0, TILE_LINE);
-            memcpy(out, a + t * TILE_K, left < TILE_K ? (size_t)left * 2 : TILE_LINE);
+            memcpy(out, a + row * lda, left < TILE_K ? (size_t)left * 2 : TILE_LINE);
         }
+    }
 }
 
 // A product_fetch brings lanes into L2: `lines` lines with every tile of K, up to end.
@@ -65,10 +69,13 @@ typedef struct product_chunk {
     product_fetch fetch;  // the lanes that are needed next
 } product_chunk;
 
-// Where several passes go over a panel, each brings in a share of the next one.
+// Where several passes go over a panel, each brings in a share of the next one. One line of each 2 KB is asked for a page before the others: the
+// processor's own prefetcher sets in there, and the lines behind it hold a request of L1 for less time (6 to 10 % of the product; two such lines,
+// or lines elsewhere in the 2 KB, give nothing).
 TK_INLINE void product_fetch_some(product_fetch *f)
 {
     if (f->p >= f->end) return;
+    if ((uintptr_t)f->p % 2048 < 64 * (uintptr_t)f->lines) __builtin_prefetch(f->p + 4096, 0, 2);
     for (long i = 0; i < f->lines; i++) __builtin_prefetch(f->p + 64 * i, 0, 2);
     f->p += 64 * f->lines;
 }

@@ -7,6 +7,7 @@
 #include "gemm_tile.h"
 #endif
 #include "pack.h"
+#include "past.h"
 
 // matmul_put finishes the sums v of row i from column j on.
 TK_INLINE void matmul_put(const int narrow, const tk_matmul_block *b, long i, long j, vf v)
@@ -38,13 +39,34 @@ TK_INLINE void matmul_finish(const int narrow, const tk_matmul_block *b, const f
 #if TK_TILES
 _Static_assert(VL == 16 && (int)TK_STAGED_TILE == (int)TILE_ROWS, "a row of a tile of sums is a vector");
 
+// matmul_put_past finishes the sums v and w of row i from the first column of a panel, j, on, past the caches.
+TK_INLINE void matmul_put_past(const int narrow, const tk_matmul_block *b, long i, long j, vf v, vf w)
+{
+    if (b->bias) v = v_add(v, v_load(b->bias + j)), w = v_add(w, v_load(b->bias + j + VL));
+    if (narrow) {
+        const __m512i pair = _mm512_inserti64x4(_mm512_castsi256_si512(v_narrow_bf16(v)), v_narrow_bf16(w), 1);
+        v_store_past(1, (uint32_t *)((uint16_t *)b->y + i * b->ldy + j), pair);
+        return;
+    }
+    v_store_past(1, (uint32_t *)b->y + i * b->ldy + j, v_lanes_of(v));
+    v_store_past(1, (uint32_t *)b->y + i * b->ldy + j + VL, v_lanes_of(w));
+}
+
 TK_INLINE void matmul_finish_tiles(const int narrow, const tk_matmul_block *b)
 {
     const long panel = (b->m + TILE_ROWS - 1) / TILE_ROWS * 2 * TILE_BYTES / 4;  // floats of a panel's sums
     for (long i = 0; i < b->m; i++) {
-        const float *sums = tile_row_of(b->staged->sums, i);
-        for (long j = 0; j < b->n; j += VL) matmul_put(narrow, b, i, j, v_load(sums + j / TK_PANEL * panel + j / VL % 2 * TILE_BYTES / 4));
+        const float *sums = tile_row_of(b->staged->sums, i), *other = sums + TILE_BYTES / 4;
+        for (long j = 0; j < b->n; j += TK_PANEL, sums += panel, other += panel) {
+            if (b->past) {
+                matmul_put_past(narrow, b, i, j, v_load(sums), v_load(other));
+                continue;
+            }
+            matmul_put(narrow, b, i, j, v_load(sums));
+            if (j + VL < b->n) matmul_put(narrow, b, i, j + VL, v_load(other));
+        }
     }
+    if (b->past) v_past_fence();
 }
 #endif
 
