@@ -129,6 +129,11 @@ func matmulCases() (cs []Case) {
 			c(matmul{m: 3, n: 34, k: 8, x: listed(1, 2, float32(math.Inf(1)), 4, 5, 6, 7, 8, 1, 1, 1, 1, 1, 1, 1, 1, float32(math.NaN())), w: uniform(1, 2)}, "x", "infinite"),
 		)
 		if dtype == binding.BF16 {
+			// So large that results may go past the caches, and the same in rows that are not whole lines.
+			cs = append(cs,
+				c(matmul{m: 33, n: 2048, k: 1032, bias: true}),
+				c(matmul{m: 17, n: 2048, k: 1032, dtypeY: binding.F32}),
+				c(matmul{m: 33, n: 2048, k: 1032, ldy: 2049}, "strided", true))
 			cs = append(cs, c(matmul{m: 7, n: 40, k: 39, dtypeY: binding.F32, bias: true, residual: "r"}), c(matmul{m: 7, n: 40, k: 40, dtypeY: binding.F32, residual: "y"}))
 		}
 
