@@ -119,12 +119,10 @@ TK_INLINE void weight_bf16(attn_bf16 *p, vf x)
 }
 #endif
 
-// seen_only is x, vector j of a row's scores, with -inf for the keys from seen on; seen_vector loads it first.
-TK_INLINE vf seen_only(vf x, int j, long seen)
-{
-    uint64_t mask = seen >= TK_CHUNK ? ~(uint64_t)0 : ((uint64_t)1 << seen) - 1;
-    return v_keep((uint32_t)(mask >> (j * VL)), x, v_set1(-INFINITY));
-}
+// seen_bits are those of vector j of a row's scores whose keys come before seen; seen_only is x with -inf for the others; seen_vector loads it
+// first.
+TK_INLINE uint32_t seen_bits(int j, long seen) { return (uint32_t)((seen >= TK_CHUNK ? ~(uint64_t)0 : ((uint64_t)1 << seen) - 1) >> (j * VL)); }
+TK_INLINE vf seen_only(vf x, int j, long seen) { return v_keep(seen_bits(j, seen), x, v_set1(-INFINITY)); }
 TK_INLINE vf seen_vector(const float *s, int j, long seen, int masked)
 {
     vf x = v_load(s + j * VL);

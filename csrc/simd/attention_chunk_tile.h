@@ -10,7 +10,7 @@
 // made, so that both go on at once. Row tiles have as equal heights as there are. The next chunk is fetched in order, so many lines with every
 // product.
 //
-// Floor: 4 dim FLOP a visible pair at the tiles' peak, and some 20 vector operations for 16 pairs; or K's and V's bytes, whichever is later.
+// Floor: 4 dim FLOP a visible pair at the tiles' peak, and some 17 vector operations for 16 pairs; or K's and V's bytes, whichever is later.
 //
 // Numerics: a score is the sum over tiles of 32 elements in increasing order, a value over one or two tiles of 32 keys: nothing of that depends
 // on the row's place. Steps beyond dim, and of keys that no row of the tile sees, are not read: they are zeros in a copy.
@@ -118,6 +118,17 @@ TK_INLINE void store_weights(uint16_t *p, vf a, vf b)
     _mm512_store_si512((void *)p, _mm512_permutexvar_epi64(order, _mm512_packus_epi32(x, y)));
 }
 
+// attn_tiles_weight is e^(scale s - max), 2^r 2^n with r within a half: within 1e-7, and 0 for -inf. d is rounded once.
+TK_INLINE vf attn_tiles_weight(vf scale, vf s, vf max)
+{
+    const vf x = v_mul(_mm512_fmsub_ps(scale, s, max), v_set1(1.44269504088896341f)), r = _mm512_reduce_ps(x, 0);
+    vf p = v_fma(v_set1(1.326472721e-3f), r, v_set1(9.671512812e-3f));
+    p = v_fma(p, r, v_set1(5.550733745e-2f));
+    p = v_fma(p, r, v_set1(2.402224208e-1f));
+    p = v_fma(p, r, v_set1(6.931469776e-1f));
+    return _mm512_scalef_ps(v_fma(p, r, v_set1(1)), v_sub(x, r));
+}
+
 // attn_tiles_weights makes weights of the scores of mr rows, from row r of the tile on, 32 `pairs` of them a row.
 TK_INLINE void attn_tiles_weights(int mr, const attn_tiles *g, long r, const float *s, uint16_t *p, const int pairs, const int masked)
 {
@@ -141,9 +152,8 @@ TK_INLINE void attn_tiles_weights(int mr, const attn_tiles *g, long r, const flo
         const vf max = v_set1(t->mc[r + i]);
         vf e[4], sum = v_zero();
         LANES_FOR(j, 2 * pairs) {
-            e[j] = v_mul(scale, v_load(s + i * TK_CHUNK + j * VL));
-            if (masked) e[j] = seen_only(e[j], j, seen);
-            e[j] = v_expdown(v_sub(e[j], max));
+            e[j] = attn_tiles_weight(scale, v_load(s + i * TK_CHUNK + j * VL), max);
+            if (masked) e[j] = v_keep(seen_bits(j, seen), e[j], v_zero());
             sum = v_add(sum, e[j]);
         }
         store_weights(p + i * TK_CHUNK, e[0], e[1]);
