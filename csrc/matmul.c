@@ -11,7 +11,7 @@ enum {
     TILE_ROWS = 12,         // rows of the largest tile: blocks are cut between tiles
     POOL_PRODUCTS = 1 << 19, // products below which waking the pool costs more than it saves
     PAST_BYTES = 128 << 10,  // of y, and
-    PAST_WEIGHTS = 4 << 20,  // of w: where so much comes through L2, y has left it again before anybody reads it
+    PAST_WEIGHTS = 2 << 20,  // of w: where so much comes through L2, y has left it again before anybody reads it
 };
 
 typedef struct matmul_job {
