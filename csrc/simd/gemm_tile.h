@@ -13,7 +13,7 @@
 // order, so its bits depend on neither m nor the place in a tile.
 //
 // Floor: 2 m n k FLOP at the tiles' peak (2,048 a cycle), or W's bytes at the read bandwidth, whichever is later. One core with a peak of 3.4
-// TFLOP/s: 2.4 with all operands in L2 (1.8 where A went through L1), 1.0 to 1.3 of 240 rows with W in memory. There L1's 16 requests are
+// TFLOP/s: 2.4 with all operands in L2 (1.8 where A went through L1), 1.4 to 1.6 of 240 rows with W in memory. There L1's 16 requests are
 // what limits it: a line that is fetched ahead holds one for as long as memory takes, and A's tiles from L2 need them, too.
 #ifndef TK_SIMD_GEMM_TILE_H
 #define TK_SIMD_GEMM_TILE_H
