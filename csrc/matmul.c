@@ -107,7 +107,7 @@ int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
         .cx = cx,
         .threads = a->m * a->n < POOL_PRODUCTS / a->k ? 1 : tk_pool_threads(cx->pool),
         .staged = pass > 0,
-        .past = matmul_past(a),
+        .past = pass && matmul_past(a),
         .tile = pass ? 2 * TK_STAGED_TILE : TILE_ROWS,
         .panels = tk_ceil_div(a->n, TK_PANEL),
     };

@@ -33,7 +33,7 @@ typedef struct tk_matmul_block {
     const void *residual; // [m, n], row stride ldr, or NULL
     void *y;              // [m, n], row stride ldy
     int64_t ldx, ldr, ldy;
-    int past;              // of a staged block: y may bypass the caches; it has no residual, and n and y are whole lines
+    int past;              // of a staged block without residual: y may bypass the caches; n and y's rows are whole lines
 } tk_matmul_block;
 
 // Rows first .. first + count of one panel, and the row-major matrix [count, k] that they come from or go to.

@@ -133,8 +133,9 @@ func matmulCases() (cs []Case) {
 			cs = append(cs,
 				c(matmul{m: 33, n: 2048, k: 1032, bias: true}),
 				c(matmul{m: 17, n: 2048, k: 1032, dtypeY: binding.F32}),
-				c(matmul{m: 33, n: 2048, k: 1032, ldy: 2049}, "strided", true))
-			cs = append(cs, c(matmul{m: 7, n: 40, k: 39, dtypeY: binding.F32, bias: true, residual: "r"}), c(matmul{m: 7, n: 40, k: 40, dtypeY: binding.F32, residual: "y"}))
+				c(matmul{m: 33, n: 2048, k: 1032, ldy: 2049}, "strided", true),
+				c(matmul{m: 7, n: 40, k: 39, dtypeY: binding.F32, bias: true, residual: "r"}),
+				c(matmul{m: 7, n: 40, k: 40, dtypeY: binding.F32, residual: "y"}))
 		}
 
 		// Benchmarks: the 3B decoder and vision tower, and a few samples being decoded.

@@ -118,7 +118,7 @@ TK_INLINE void store_weights(uint16_t *p, vf a, vf b)
     _mm512_store_si512((void *)p, _mm512_permutexvar_epi64(order, _mm512_packus_epi32(x, y)));
 }
 
-// attn_tiles_weight is e^(scale s - max), 2^r 2^n with r within a half: within 1e-7, and 0 for -inf. d is rounded once.
+// attn_tiles_weight is e^(scale s - max): 2^r 2^n, r within a half, by a polynomial within 1e-7; 0 where s is -inf. The difference is rounded once.
 TK_INLINE vf attn_tiles_weight(vf scale, vf s, vf max)
 {
     const vf x = v_mul(_mm512_fmsub_ps(scale, s, max), v_set1(1.44269504088896341f)), r = _mm512_reduce_ps(x, 0);
