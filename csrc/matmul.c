@@ -3,13 +3,16 @@
 // A job is a block of at most TK_MATMUL_ROWS rows by TK_MATMUL_PANELS panels, smaller where there are many threads, and the last
 // quarter of the panels goes out in small groups, so that no thread waits long for the last block. Row blocks of one group of panels are
 // consecutive jobs: its weights come from memory once. Where the ISA wants rows laid out, blocks are larger, and rows are done in passes of as many as
-// are laid out at a time.
+// are laid out at a time: of so many as stay in L2, if they are not few, and then of two panels each, as two are what a product wants at a time.
 #include "packed.h"
 #include "stage.h"
 
 enum {
     TILE_ROWS = 12,         // rows of the largest tile: blocks are cut between tiles
     POOL_PRODUCTS = 1 << 19, // products below which waking the pool costs more than it saves
+    RESIDENT_BYTES = 1100 << 10, // of rows laid out that stay in L2 while weights pass over them,
+    RESIDENT_ROWS = 160,         // how many of them are few: weights would come from memory too often,
+    RESIDENT_PANELS = 2,         // and what they go by
     PAST_BYTES = 128 << 10,  // of y, and
     PAST_WEIGHTS = 2 << 20,  // of w: where so much comes through L2, y has left it again before anybody reads it
 };
@@ -17,7 +20,7 @@ enum {
 typedef struct matmul_job {
     const tk_matmul_args *a;
     const tk_context *cx;
-    int threads, staged, past;
+    int threads, staged, resident, past;
     int64_t row0, rows;              // of the pass
     int64_t tile, most;              // rows that a cut between blocks is a multiple of; tiles of a block at most
     int64_t panels, tiles;           // of y
@@ -28,11 +31,11 @@ typedef struct matmul_job {
 static void matmul_plan(matmul_job *p)
 {
     const int threads = p->threads;
-    p->group = p->staged ? TK_STAGED_PANELS : TK_MATMUL_PANELS;
-    if (p->rows <= 48) p->group /= 2;  // few rows stage fast, and then a small working set pays
+    p->group = p->resident ? RESIDENT_PANELS : p->staged ? TK_STAGED_PANELS : TK_MATMUL_PANELS;
+    if (p->rows <= 48 && !p->resident) p->group /= 2;  // few rows stage fast, and then a small working set pays
     if (p->a->dtype == TK_F32) p->group /= 2;  // its panels take twice the room in L2
     while (p->group > 1 && p->panels < 4 * threads * p->group) p->group /= 2;
-    p->subgroup = p->group >= 4 ? p->group / 4 : 1;
+    p->subgroup = p->resident ? p->group : p->group >= 4 ? p->group / 4 : 1;
     p->large = threads == 1 ? p->panels : p->panels * 3 / 4 / p->group * p->group;
     p->blocks = tk_ceil_div(p->tiles, p->most);
     while (p->blocks < p->tiles && p->blocks * tk_ceil_div(p->panels, p->group) < 4 * threads) p->blocks++;
@@ -81,6 +84,17 @@ static void matmul_run(void *arg, int64_t job, int thread)
     p->cx->kernels->matmul.block(&b);
 }
 
+// resident_rows is how many rows stay in L2 when laid out, as evenly as m rows come in passes of them; 0 where those would be few, or where one pass
+// over the weights does all rows anyhow.
+static int64_t resident_rows(int64_t m, int64_t k)
+{
+    enum { TILE = 2 * TK_STAGED_TILE, MOST = TK_STAGED_ROWS * TK_STAGED_PANELS / RESIDENT_PANELS };
+    int64_t most = RESIDENT_BYTES / (2 * k) / TILE * TILE;
+    if (m <= TILE || (most < m && most < RESIDENT_ROWS)) return 0;
+    most = most < MOST ? most : MOST;
+    return tk_ceil_div(tk_ceil_div(m, TILE), tk_ceil_div(m, most)) * TILE;
+}
+
 // Whether y may bypass the caches: it would not stay there, nothing of it is read here, and its rows are whole lines of whole panels.
 static int matmul_past(const tk_matmul_args *a)
 {
@@ -101,17 +115,19 @@ int32_t tk_cpu_matmul(uint64_t ctx, tk_matmul_args *a, tk_error *err)
     if (a->bias) TK_TRY(tk_check_vector(err, "matmul", "bias", a->bias, a->n, 4));
     if (a->residual) TK_TRY(tk_check_matrix(err, "matmul", "residual", a->residual, a->m, a->n, a->ldr, tk_dtype_bytes(a->dtype_y)));
     if (a->m == 0) return TK_OK;
-    const int64_t pass = tk_stage_rows(cx, a->dtype, a->k);
+    int64_t pass = tk_stage_rows(cx, a->dtype, a->k), resident = pass ? resident_rows(a->m, a->k) : 0;
+    if (resident) pass = resident;
     matmul_job p = {
         .a = a,
         .cx = cx,
         .threads = a->m * a->n < POOL_PRODUCTS / a->k ? 1 : tk_pool_threads(cx->pool),
         .staged = pass > 0,
+        .resident = resident > 0,
         .past = pass && matmul_past(a),
         .tile = pass ? 2 * TK_STAGED_TILE : TILE_ROWS,
         .panels = tk_ceil_div(a->n, TK_PANEL),
     };
-    p.most = (pass ? TK_STAGED_ROWS : TK_MATMUL_ROWS) / p.tile;
+    p.most = (resident ? resident : pass ? TK_STAGED_ROWS : TK_MATMUL_ROWS) / p.tile;
     for (; p.row0 < a->m; p.row0 += p.rows) {
         p.rows = pass && a->m - p.row0 > pass ? pass : a->m - p.row0;
         p.tiles = tk_ceil_div(p.rows, p.tile);

@@ -12,7 +12,7 @@
 // past L1. Meanwhile the next panel's lanes are brought into L2 at an even rate. An element of C is the sum over K's tiles in increasing
 // order, so its bits depend on neither m nor the place in a tile.
 //
-// Floor: 2 m n k FLOP at the tiles' peak (2,048 a cycle), or W's bytes at the read bandwidth, whichever is later. One core with a peak of 3.4
+// Floor: 2 m n k FLOP at the tiles' peak (1,024 a cycle), or W's bytes at the read bandwidth, whichever is later. One core with a peak of 3.4
 // TFLOP/s: 2.4 with all operands in L2 (1.8 where A went through L1), 1.4 to 1.6 of 240 rows with W in memory. There L1's 16 requests are
 // what limits it: a line that is fetched ahead holds one for as long as memory takes, and A's tiles from L2 need them, too.
 #ifndef TK_SIMD_GEMM_TILE_H
@@ -27,10 +27,14 @@ enum {
     PRODUCT_LANES = TILE_K / 2 * PRODUCT_STEP, // bytes of a panel that belong to a tile of K
 };
 
+// The chunks of so many tiles of K, as even as they come, and a chunk's first tile.
+TK_INLINE long product_chunks(long tiles) { return (tiles + PRODUCT_CHUNK - 1) / PRODUCT_CHUNK; }
+TK_INLINE long product_first(long chunk, long tiles) { return chunk * tiles / product_chunks(tiles); }
+
 // Where the first tile of a row tile's chunk lies, of `all` row tiles and `tiles` tiles of K, in bytes.
 TK_INLINE long staged_at(long chunk, long row_tile, long all, long tiles)
 {
-    const long first = chunk * PRODUCT_CHUNK, here = tiles - first < PRODUCT_CHUNK ? tiles - first : PRODUCT_CHUNK;
+    const long first = product_first(chunk, tiles), here = product_first(chunk + 1, tiles) - first;
     return (first * all + row_tile * here) * TILE_BYTES;
 }
 
@@ -40,21 +44,27 @@ static void TK_SIMD(tile_stage)(int64_t m, int64_t k, const uint16_t *a, int64_t
 {
     enum { AHEAD = 8 };
     const long tiles = (k + TILE_K - 1) / TILE_K;
-    for (long t = 0; t < tiles; t++, a += TILE_K) {
-        char *out = (char *)staged + staged_at(t / PRODUCT_CHUNK, row_tile, all, tiles) + (t % PRODUCT_CHUNK) * TILE_BYTES;
-        const long left = k - t * TILE_K;
-        for (long row = 0; row < m; row++, out += TILE_LINE) {
-            if (t + AHEAD < tiles) __builtin_prefetch(a + row * lda + AHEAD * TILE_K, 0, 3);
-            if (left < TILE_K) memset(out, 0, TILE_LINE);
-            memcpy(out, a + row * lda, left < TILE_K ? (size_t)left * 2 : TILE_LINE);
+    for (long t = 0, chunk = 0; chunk < product_chunks(tiles); chunk++) {
+        char *out = (char *)staged + staged_at(chunk, row_tile, all, tiles);
+        for (const long end = product_first(chunk + 1, tiles); t < end; t++, a += TILE_K, out += TILE_BYTES) {
+            const long left = k - t * TILE_K;
+            for (long row = 0; row < m; row++) {
+                if (t + AHEAD < tiles) __builtin_prefetch(a + row * lda + AHEAD * TILE_K, 0, 3);
+                if (left >= TILE_K) memcpy(out + row * TILE_LINE, a + row * lda, TILE_LINE);
+                else {
+                    memset(out + row * TILE_LINE, 0, TILE_LINE);
+                    memcpy(out + row * TILE_LINE, a + row * lda, (size_t)left * 2);
+                }
+            }
         }
     }
 }
 
-// A product_fetch brings lanes into L2: `lines` lines with every tile of K, up to end.
+// A product_fetch brings lanes into L2, `lines` lines with every tile of K, `left` in all, in streams side by side.
+enum { FETCH_STREAMS = 4 };
 typedef struct product_fetch {
-    const char *p, *end;
-    long lines;
+    const char *p;
+    long stream, done, left, lines;  // stream: bytes from one to the next
 } product_fetch;
 
 // A product_chunk is what a chunk of K of one panel works on.
@@ -69,15 +79,21 @@ typedef struct product_chunk {
     product_fetch fetch;  // the lanes that are needed next
 } product_chunk;
 
-// Where several passes go over a panel, each brings in a share of the next one. One line of each 2 KB is asked for a page before the others: the
-// processor's own prefetcher sets in there, and the lines behind it hold a request of L1 for less time (6 to 10 % of the product; two such lines,
-// or lines elsewhere in the 2 KB, give nothing).
+// Where several passes go over a panel, each brings in a share of the next one. A line that memory is asked for holds one of L1's requests until it
+// comes; one that the processor's own prefetcher has asked for meanwhile does not, and by turns it has that long in each stream.
 TK_INLINE void product_fetch_some(product_fetch *f)
 {
-    if (f->p >= f->end) return;
-    if ((uintptr_t)f->p % 2048 < 64 * (uintptr_t)f->lines) __builtin_prefetch(f->p + 4096, 0, 2);
-    for (long i = 0; i < f->lines; i++) __builtin_prefetch(f->p + 64 * i, 0, 2);
-    f->p += 64 * f->lines;
+    if (f->left <= 0) return;
+    f->left -= f->lines;
+    for (const long end = f->done + f->lines; f->done < end; f->done++)
+        __builtin_prefetch(f->p + f->done % FETCH_STREAMS * f->stream + f->done / FETCH_STREAMS * 64, 0, 2);
+}
+
+// product_fetch_of is for so many tiles of K of a panel, from p on (or none: NULL), in so many steps.
+TK_INLINE product_fetch product_fetch_of(const char *p, long tiles, long steps)
+{
+    const long lines = p && steps ? tiles * (PRODUCT_LANES / 64) : 0;
+    return (product_fetch){.p = p, .stream = lines / FETCH_STREAMS * 64, .left = lines, .lines = lines ? (lines + steps - 1) / steps : 0};
 }
 
 // One pass brings in what it needs itself: the next step's lanes into L1 and those of the step after it into L2, before the step's own are
@@ -180,17 +196,16 @@ TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const
 static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk_staged *a, const uint32_t *w, const uint32_t *after)
 {
     const long whole = k / TILE_K, left = k % TILE_K, panel = PRODUCT_STEP * ((k + 1) / 2), row_tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
-    const long all = whole + (left > 0), passes = (row_tiles + 1) / 2, chunks = (all + PRODUCT_CHUNK - 1) / PRODUCT_CHUNK;
-    const long stretch = PRODUCT_CHUNK * PRODUCT_LANES < panel ? PRODUCT_CHUNK * PRODUCT_LANES : panel;
+    const long all = whole + (left > 0), passes = (row_tiles + 1) / 2, chunks = product_chunks(all);
     _Alignas(64) char ends[2][PRODUCT_LANES];
     if (left) memset(ends, 0, sizeof ends);
     tile_begin(row_tiles == 1 ? m : TILE_ROWS);
     product_chunk g, before = {0};
     for (long i = 0; i < panels * chunks; i++, before = g) {
         // One pass reads W in the order of memory.
-        const long p = passes == 1 ? i / chunks : i % panels, chunk = passes == 1 ? i % chunks : i / panels, first = chunk * PRODUCT_CHUNK;
-        const long tiles = whole - first < PRODUCT_CHUNK ? whole - first : PRODUCT_CHUNK, steps = tiles ? passes * tiles : 1;
+        const long p = passes == 1 ? i / chunks : i % panels, chunk = passes == 1 ? i % chunks : i / panels, first = product_first(chunk, all);
         const int ended = left && chunk == chunks - 1;
+        const long tiles = product_first(chunk + 1, all) - first - ended;
         g = (product_chunk){
             .tiles = tiles,
             .a = (const char *)a->tiles + staged_at(chunk, a->first, a->all, all),
@@ -211,16 +226,17 @@ static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk
             product_pair(&g, g.a, g.sums, 1);
             continue;
         }
-        // What follows: the same chunk of the next panel, the next chunk of the first one, what the caller does next.
-        g.fetch.p = p + 1 < panels ? g.w + panel : chunk + 1 < chunks ? (const char *)w + (first + tiles) * PRODUCT_LANES : (const char *)after;
-        g.fetch.end = g.fetch.p ? g.fetch.p + stretch : NULL;
-        g.fetch.lines = (stretch / 64 + steps - 1) / steps;
+        // A row tile that is left goes with two panels. What follows: the chunk of the next panel, the next chunk of the first one, what the caller
+        // does next.
+        const int single = row_tiles % 2 && (p % 2 || p + 1 == panels);
+        const long next = p + 1 < panels ? chunk : chunk + 1 < chunks ? chunk + 1 : 0, next_panel = p + 1 < panels ? p + 1 : 0;
+        const char *from = p + 1 == panels && chunk + 1 == chunks ? (const char *)after : (const char *)w;
+        g.fetch = product_fetch_of(from ? from + next_panel * panel + product_first(next, all) * PRODUCT_LANES : NULL,
+                                   product_first(next + 1, all) - product_first(next, all), (row_tiles / 2 + single) * tiles);
         for (long t = 0; t + 2 <= row_tiles; t += 2) product_pair(&g, g.a + t * g.row_tile, g.sums + t * 2 * TILE_BYTES, 0);
-        if (row_tiles % 2) {
-            const char *last = g.a + (row_tiles - 1) * g.row_tile;
-            const long at = (row_tiles - 1) * 2 * TILE_BYTES;
-            if (p % 2) product_single(&g, last, g.sums + at, &before, before.sums + at, 0);
-            else if (p + 1 == panels) product_single(&g, last, g.sums + at, NULL, NULL, 0);
+        if (single) {
+            const long t = row_tiles - 1, at = t * 2 * TILE_BYTES;
+            product_single(&g, g.a + t * g.row_tile, g.sums + at, p % 2 ? &before : NULL, p % 2 ? before.sums + at : NULL, 0);
         }
     }
     tile_end();
