@@ -13,7 +13,7 @@
 // order, so its bits depend on neither m nor the place in a tile.
 //
 // Floor: 2 m n k FLOP at the tiles' peak (1,024 a cycle), or W's bytes at the read bandwidth, whichever is later. One core with a peak of 3.4
-// TFLOP/s: 2.4 with all operands in L2 (1.8 where A went through L1), 1.4 to 1.6 of 240 rows with W in memory. There L1's 16 requests are
+// TFLOP/s: 2.4 with all operands in L2 (1.8 where A went through L1), 1.6 to 1.9 of 240 rows with W in memory. There L1's 16 requests are
 // what limits it: a line that is fetched ahead holds one for as long as memory takes, and A's tiles from L2 need them, too.
 #ifndef TK_SIMD_GEMM_TILE_H
 #define TK_SIMD_GEMM_TILE_H
@@ -27,15 +27,25 @@ enum {
     PRODUCT_LANES = TILE_K / 2 * PRODUCT_STEP, // bytes of a panel that belong to a tile of K
 };
 
-// The chunks of so many tiles of K, as even as they come, and a chunk's first tile.
-TK_INLINE long product_chunks(long tiles) { return (tiles + PRODUCT_CHUNK - 1) / PRODUCT_CHUNK; }
-TK_INLINE long product_first(long chunk, long tiles) { return chunk * tiles / product_chunks(tiles); }
+// A product_split is K's tiles in `chunks` chunks as even as they come: the first `longer` have one more than `each`.
+typedef struct product_split {
+    long tiles, chunks, each, longer;
+} product_split;
 
-// Where the first tile of a row tile's chunk lies, of `all` row tiles and `tiles` tiles of K, in bytes.
-TK_INLINE long staged_at(long chunk, long row_tile, long all, long tiles)
+TK_INLINE product_split product_split_of(long k)
 {
-    const long first = product_first(chunk, tiles), here = product_first(chunk + 1, tiles) - first;
-    return (first * all + row_tile * here) * TILE_BYTES;
+    const long tiles = (k + TILE_K - 1) / TILE_K, chunks = (tiles + PRODUCT_CHUNK - 1) / PRODUCT_CHUNK;
+    return (product_split){.tiles = tiles, .chunks = chunks, .each = tiles / chunks, .longer = tiles % chunks};
+}
+
+// Tiles of a chunk, and before it.
+TK_INLINE long split_tiles(const product_split *s, long chunk) { return s->each + (chunk < s->longer); }
+TK_INLINE long split_first(const product_split *s, long chunk) { return chunk * s->each + (chunk < s->longer ? chunk : s->longer); }
+
+// Where the first tile of a row tile's chunk lies, of `all` row tiles, in bytes.
+TK_INLINE long staged_at(const product_split *s, long chunk, long row_tile, long all)
+{
+    return (split_first(s, chunk) * all + row_tile * split_tiles(s, chunk)) * TILE_BYTES;
 }
 
 // tile_stage lays out at most 16 rows, so many tiles after their lines were asked for: 16 streams, a line at a time, are more than the processor
@@ -43,13 +53,13 @@ TK_INLINE long staged_at(long chunk, long row_tile, long all, long tiles)
 static void TK_SIMD(tile_stage)(int64_t m, int64_t k, const uint16_t *a, int64_t lda, void *staged, int64_t row_tile, int64_t all)
 {
     enum { AHEAD = 8 };
-    const long tiles = (k + TILE_K - 1) / TILE_K;
-    for (long t = 0, chunk = 0; chunk < product_chunks(tiles); chunk++) {
-        char *out = (char *)staged + staged_at(chunk, row_tile, all, tiles);
-        for (const long end = product_first(chunk + 1, tiles); t < end; t++, a += TILE_K, out += TILE_BYTES) {
+    const product_split split = product_split_of(k);
+    for (long t = 0, chunk = 0; chunk < split.chunks; chunk++) {
+        char *out = (char *)staged + staged_at(&split, chunk, row_tile, all);
+        for (const long end = t + split_tiles(&split, chunk); t < end; t++, a += TILE_K, out += TILE_BYTES) {
             const long left = k - t * TILE_K;
             for (long row = 0; row < m; row++) {
-                if (t + AHEAD < tiles) __builtin_prefetch(a + row * lda + AHEAD * TILE_K, 0, 3);
+                if (t + AHEAD < split.tiles) __builtin_prefetch(a + row * lda + AHEAD * TILE_K, 0, 3);
                 if (left >= TILE_K) memcpy(out + row * TILE_LINE, a + row * lda, TILE_LINE);
                 else {
                     memset(out + row * TILE_LINE, 0, TILE_LINE);
@@ -100,8 +110,10 @@ TK_INLINE product_fetch product_fetch_of(const char *p, long tiles, long steps)
 // loaded. That comes to 18.5 GB/s where nothing ahead is 14.7, either of them 15 to 17, and the same after the step's loads 13 to 18.
 TK_INLINE void product_fetch_near(const char *w)
 {
-    for (long i = 0; i < PRODUCT_LANES; i += 64) __builtin_prefetch(w + PRODUCT_LANES + i, 0, 3);
-    for (long i = 0; i < PRODUCT_LANES; i += 64) __builtin_prefetch(w + 2 * PRODUCT_LANES + i, 0, 2);
+    for (long i = 0; i < PRODUCT_LANES; i += 64) {
+        __builtin_prefetch(w + PRODUCT_LANES + i, 0, 3);
+        __builtin_prefetch(w + 2 * PRODUCT_LANES + i, 0, 2);
+    }
     __asm__ volatile("" ::: "memory");
 }
 
@@ -165,6 +177,7 @@ TK_INLINE void product_pair(product_chunk *g, const char *a, char *sums, const i
     const long row_tile = g->row_tile, tiles = g->tiles;
     product_fetch fetch = g->fetch;
     product_begin(g->more, sums, sums + 2 * TILE_BYTES);
+    _Pragma("GCC unroll 8")
     for (long t = 0; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
         product_step_pair(a + t * TILE_BYTES, row_tile, w + t * PRODUCT_LANES);
@@ -182,6 +195,7 @@ TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const
     const long tiles = g->tiles;
     product_fetch fetch = g->fetch;
     product_begin(g->more, sums, other_sums);
+    _Pragma("GCC unroll 8")
     for (long t = 0; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
         product_step_single(a + t * TILE_BYTES, w + t * PRODUCT_LANES, v ? v + t * PRODUCT_LANES : NULL);
@@ -195,20 +209,21 @@ TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const
 // after: the lanes that the caller probably needs next, or NULL.
 static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk_staged *a, const uint32_t *w, const uint32_t *after)
 {
-    const long whole = k / TILE_K, left = k % TILE_K, panel = PRODUCT_STEP * ((k + 1) / 2), row_tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
-    const long all = whole + (left > 0), passes = (row_tiles + 1) / 2, chunks = product_chunks(all);
+    const long left = k % TILE_K, panel = PRODUCT_STEP * ((k + 1) / 2), row_tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
+    const product_split split = product_split_of(k);
+    const long chunks = split.chunks;
     _Alignas(64) char ends[2][PRODUCT_LANES];
     if (left) memset(ends, 0, sizeof ends);
     tile_begin(row_tiles == 1 ? m : TILE_ROWS);
     product_chunk g, before = {0};
     for (long i = 0; i < panels * chunks; i++, before = g) {
         // One pass reads W in the order of memory.
-        const long p = passes == 1 ? i / chunks : i % panels, chunk = passes == 1 ? i % chunks : i / panels, first = product_first(chunk, all);
+        const long p = row_tiles <= 2 ? i / chunks : i % panels, chunk = row_tiles <= 2 ? i % chunks : i / panels, first = split_first(&split, chunk);
         const int ended = left && chunk == chunks - 1;
-        const long tiles = product_first(chunk + 1, all) - first - ended;
+        const long tiles = split_tiles(&split, chunk) - ended;
         g = (product_chunk){
             .tiles = tiles,
-            .a = (const char *)a->tiles + staged_at(chunk, a->first, a->all, all),
+            .a = (const char *)a->tiles + staged_at(&split, chunk, a->first, a->all),
             .row_tile = (tiles + ended) * TILE_BYTES,
             .w = (const char *)w + p * panel + first * PRODUCT_LANES,
             .sums = (char *)a->sums + p * row_tiles * 2 * TILE_BYTES,
@@ -231,8 +246,8 @@ static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk
         const int single = row_tiles % 2 && (p % 2 || p + 1 == panels);
         const long next = p + 1 < panels ? chunk : chunk + 1 < chunks ? chunk + 1 : 0, next_panel = p + 1 < panels ? p + 1 : 0;
         const char *from = p + 1 == panels && chunk + 1 == chunks ? (const char *)after : (const char *)w;
-        g.fetch = product_fetch_of(from ? from + next_panel * panel + product_first(next, all) * PRODUCT_LANES : NULL,
-                                   product_first(next + 1, all) - product_first(next, all), (row_tiles / 2 + single) * tiles);
+        g.fetch = product_fetch_of(from ? from + next_panel * panel + split_first(&split, next) * PRODUCT_LANES : NULL, split_tiles(&split, next),
+                                   (row_tiles / 2 + single) * tiles);
         for (long t = 0; t + 2 <= row_tiles; t += 2) product_pair(&g, g.a + t * g.row_tile, g.sums + t * 2 * TILE_BYTES, 0);
         if (single) {
             const long t = row_tiles - 1, at = t * 2 * TILE_BYTES;
