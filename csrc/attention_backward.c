@@ -15,8 +15,8 @@
 // can always go on. A turn comes last in the work on a tile, and the KV heads of a block have nothing to wait for in one another. Nothing
 // depends on which thread does what, on where tiles begin and end, or on segments that share no keys.
 //
-// Workspace: the list of segments, the turns, D = sum dout out of every row and head (one pass before), and each thread's tile, some
-// 300 KB at dim 128.
+// Workspace: the list of segments, the turns, D = sum dout out of every row and head (one pass before, or where blocks are lone
+// by their jobs, whose rows are at hand), and each thread's tile, some 300 KB at dim 128.
 //
 // Floor: 10 dim FLOPs a visible pair and query head.
 #include <sched.h>
@@ -29,6 +29,7 @@ enum {
     SPINS = 2000,       // looks at a turn before others get the CPU
     DELTA_ROWS = 64,    // rows of a job that finds D
     JOBS_A_THREAD = 8,  // jobs of several heads leave at least so many a thread
+    HEADS_AHEAD = 8,    // heads of a lone block to fetch at a time: runs of lines that the processor's own prefetching goes on with
 };
 
 // A segment with rows.
@@ -49,6 +50,7 @@ typedef struct space {
     uint64_t plan;   // segments, PLAN_BYTES a row at most
     uint64_t turns;  // int32 a head and tile, a row has one tile at most
     uint64_t delta;  // f32 [rows][heads]
+    uint64_t foreseen;  // what each thread has fetched ahead, TK_ALIGN bytes apart
     uint64_t tiles;  // a tile's memory for each thread, tile_bytes apart
     uint64_t tile_bytes;
     uint64_t bytes;  // in all
@@ -67,6 +69,8 @@ typedef struct backward {
     int64_t positions;        // of a tile
     int64_t heads_a_job;      // KV heads
     int past;                 // gradients are stored past the caches
+    int lone;                 // every segment is one block of keys and a head one tile of rows, which nothing else reads
+    int64_t jobs, threads;
     _Atomic int32_t *turns;   // blocks that have added to a tile's dq
     float *delta;
 } backward;
@@ -82,6 +86,7 @@ static space layout(const tk_heads *h, int threads, int64_t rows)
     s.plan = at, at += r * PLAN_BYTES;
     s.turns = at, at += (4 * r * heads + line) & ~line;
     s.delta = at, at += (4 * r * heads + line) & ~line;
+    s.foreseen = at, at += (uint64_t)threads * TK_ALIGN;
     s.tiles = at, at += (uint64_t)threads * s.tile_bytes;
     s.bytes = at + TK_ALIGN;  // the workspace may begin anywhere
     return s;
@@ -108,15 +113,26 @@ static char *element(uint64_t base, int64_t row, int64_t ld, int64_t column, int
     return TK_PTR(char, base) + (row * ld + column) * bytes;
 }
 
+// Elements from one vector to the next in out and dout, and in D.
+typedef struct apart {
+    int64_t out, dout, d;
+} apart;
+
+// delta_at finds D of `count` vectors, the first of them a row's head.
+static void delta_at(const backward *w, int64_t row, int64_t head, int64_t count, apart by)
+{
+    const tk_attention_backward_args *a = w->a;
+    int64_t column = head * w->h.dim;
+    w->k->delta(count, w->h.dim, element(a->out, row, a->ldo, column, w->h.bytes), by.out, (const float *)element(a->dout, row, a->lddo, column, 4),
+                by.dout, w->delta + (row - w->first_row) * w->h.heads + head, by.d);
+}
+
 static void delta_rows(void *arg, int64_t job, int thread)
 {
     (void)thread;
     const backward *w = arg;
-    const tk_attention_backward_args *a = w->a;
-    int64_t end = (job + 1) * DELTA_ROWS < w->rows ? (job + 1) * DELTA_ROWS : w->rows;
-    for (int64_t r = job * DELTA_ROWS; r < end; r++)
-        w->k->delta(w->h.heads, w->h.dim, element(a->out, w->first_row + r, a->ldo, 0, w->h.bytes),
-                    (const float *)element(a->dout, w->first_row + r, a->lddo, 0, 4), w->delta + r * w->h.heads);
+    int64_t begin = job * DELTA_ROWS, end = begin + DELTA_ROWS < w->rows ? begin + DELTA_ROWS : w->rows;
+    for (int64_t r = begin; r < end; r++) delta_at(w, w->first_row + r, 0, w->h.heads, (apart){w->h.dim, w->h.dim, 1});
 }
 
 // await returns when a tile's turn is `turn`.
@@ -126,13 +142,41 @@ static void await(_Atomic int32_t *at, int32_t turn)
         if (++spins > SPINS) sched_yield();
 }
 
+// What a thread has fetched ahead: the first heads of a job of a lone block.
+typedef struct foreseen {
+    int64_t job, heads;
+} foreseen;
+
+static foreseen *foreseen_by(const backward *w, int thread) { return (foreseen *)(w->base + w->at.foreseen + (uint64_t)thread * TK_ALIGN); }
+
 // A job: a block of a segment's keys.
 typedef struct work {
     const backward *w;
     const segment *s;
     int64_t begin, keys;
     int64_t end_head;  // KV heads before this one
+    int64_t job;
+    foreseen *seen;
+    int64_t ahead;     // of a lone block, the first head that is neither fetched nor being fetched
 } work;
+
+// work_of is a job, and its first KV head.
+static work work_of(const backward *w, int64_t job, int64_t *kv_head)
+{
+    int64_t lo = 0, hi = w->count, groups = tk_ceil_div(w->h.kv_heads, w->heads_a_job);
+    while (hi - lo > 1) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (w->segments[mid].first_job <= job) lo = mid;
+        else hi = mid;
+    }
+    work b = {.w = w, .s = &w->segments[lo], .job = job};
+    int64_t block = (job - b.s->first_job) / groups;
+    *kv_head = (job - b.s->first_job) % groups * w->heads_a_job;
+    b.begin = block * TK_GRAD_KEYS;
+    b.keys = b.s->rows - b.begin < TK_GRAD_KEYS ? b.s->rows - b.begin : TK_GRAD_KEYS;
+    b.end_head = *kv_head + w->heads_a_job < w->h.kv_heads ? *kv_head + w->heads_a_job : w->h.kv_heads;
+    return b;
+}
 
 // A place on its walk: tile n of a segment's rows, of a part of the heads of a KV head.
 typedef struct place {
@@ -183,13 +227,63 @@ static tk_fetch fetch_rows(const backward *w, uint64_t base, int64_t row, int64_
     return (tk_fetch){.row = at, .stride = ld * bytes, .rows = rows, .lines = (heads * w->h.dim * bytes + (int64_t)((uintptr_t)at % 64) + 63) / 64};
 }
 
-// fetch notes what is needed after the four products before a turn at p, to be fetched meanwhile: at the last place of a KV head its sums,
-// and what the next place needs.
-static void fetch(const work *b, const place *p, const place *next, const tk_grad_mask *m, tk_fetches *f)
+// pace counts the regions noted, to be fetched in the course of `products` lanes.
+static void pace(tk_fetches *f, int64_t regions, int64_t products)
+{
+    int64_t lines = 0;
+    for (f->count = 0; f->count < regions; f->count++) lines += f->region[f->count].rows * f->region[f->count].lines;
+    f->burst = tk_ceil_div(TK_FETCH_WORK * lines, products);
+}
+
+// fetch_heads notes what some heads of a lone block need and fill.
+static void fetch_heads(const work *b, int64_t head, int64_t heads, int64_t products, tk_fetches *f)
 {
     const backward *w = b->w;
     const tk_attention_backward_args *a = w->a;
-    int64_t lines = 0, products = 4 * m->positions * m->heads * m->keys * w->h.dimp, n = 0, block = b->s->row + b->begin;
+    int64_t row = b->s->row, rows = b->keys, bytes = w->h.bytes, n = 0;
+    if (!w->past) {
+        f->region[n++] = fetch_rows(w, a->dq, row, rows, a->lddq, head, heads, 4);
+        f->region[n++] = fetch_rows(w, a->dv, row, rows, a->lddv, head, heads, 4);
+        f->region[n++] = fetch_rows(w, a->dk, row, rows, a->lddk, head, heads, 4);
+    }
+    f->region[n++] = fetch_rows(w, a->out, row, rows, a->ldo, head, heads, bytes);
+    f->region[n++] = fetch_rows(w, a->dout, row, rows, a->lddo, head, heads, 4);
+    f->region[n++] = fetch_rows(w, a->q, row, rows, a->ldq, head, heads, bytes);
+    f->region[n++] = fetch_rows(w, a->k, row, rows, a->ldk, head, heads, bytes);
+    f->region[n++] = fetch_rows(w, a->v, row, rows, a->ldv, head, heads, bytes);
+    pace(f, n, products);
+}
+
+// fetch_lone notes what is next at a head of a lone block: heads by HEADS_AHEAD, and at the end what the thread's next job probably begins with,
+// as many jobs on as there are threads. products: of one head.
+static void fetch_lone(work *b, int64_t head, int64_t products, tk_fetches *f)
+{
+    const backward *w = b->w;
+    int64_t during = b->ahead - head, heads = 2 * during < HEADS_AHEAD ? 2 * during : HEADS_AHEAD, next = b->job + w->threads, first;
+    if (f->count > 0 && during > 1) return;  // what is left is of heads that have begun
+    if (heads > b->end_head - b->ahead) heads = b->end_head - b->ahead;
+    if (heads > 0) {
+        fetch_heads(b, b->ahead, heads, products * during, f);
+        b->ahead += heads;
+    } else if (during <= HEADS_AHEAD && next < w->jobs && b->seen->job != next) {
+        work then = work_of(w, next, &first);
+        heads = then.end_head - first;
+        *b->seen = (foreseen){.job = next, .heads = heads < HEADS_AHEAD ? heads : HEADS_AHEAD};
+        fetch_heads(&then, first, b->seen->heads, products * during, f);
+    }
+}
+
+// fetch notes what is needed after the four products before a turn at p, to be fetched meanwhile: at the last place of a KV head its sums,
+// and what the next place needs.
+static void fetch(work *b, const place *p, const place *next, const tk_grad_mask *m, tk_fetches *f)
+{
+    const backward *w = b->w;
+    const tk_attention_backward_args *a = w->a;
+    int64_t products = 4 * m->positions * m->heads * m->keys * w->h.dimp, n = 0, block = b->s->row + b->begin;
+    if (w->lone) {
+        fetch_lone(b, p->kv_head, products, f);
+        return;
+    }
     int last = !next || next->kv_head != p->kv_head;
     if (next) {
         int64_t row = row_of(w, next), rows = positions_of(w, next), head = head_of(w, next), heads = tk_part_heads(&w->h, next->part);
@@ -205,12 +299,11 @@ static void fetch(const work *b, const place *p, const place *next, const tk_gra
         f->region[n++] = fetch_rows(w, a->dv, block, b->keys, a->lddv, p->kv_head, 1, 4);
         f->region[n++] = fetch_rows(w, a->dk, block, b->keys, a->lddk, p->kv_head, 1, 4);
     }
-    for (f->count = 0; f->count < n; f->count++) lines += f->region[f->count].rows * f->region[f->count].lines;
-    f->burst = tk_ceil_div(TK_FETCH_WORK * lines, products);
+    pace(f, n, products);
 }
 
 // run_tile does the work of one place.
-static void run_tile(const work *b, const tk_grad_tile *t, const place *p, const place *next)
+static void run_tile(work *b, const tk_grad_tile *t, const place *p, const place *next)
 {
     const backward *w = b->w;
     const tk_attention_backward_args *a = w->a;
@@ -220,6 +313,7 @@ static void run_tile(const work *b, const tk_grad_tile *t, const place *p, const
     if (a->causal && s == b->s) m.see = p->n * w->positions - b->begin + 1, m.step = 1;
     fetch(b, p, next, &m, t->fetches);
     w->k->rows(t, &m, element(a->q, row, a->ldq, column, w->h.bytes), a->ldq, (const float *)element(a->dout, row, a->lddo, column, 4), a->lddo);
+    for (int64_t h = 0; w->lone && h < m.heads; h++) delta_at(w, row, head + h, m.positions, (apart){a->ldo, a->lddo, w->h.heads});
     w->k->weights(t, &m, TK_PTR(const float, a->lse) + norm, w->delta + norm - w->first_row * w->h.heads, w->h.heads);
     w->k->add_keys(t, &m);
     int32_t turn = (int32_t)(b->begin / TK_GRAD_KEYS) + (s == b->s ? s->before : 0);
@@ -233,17 +327,10 @@ static void run_block(void *arg, int64_t job, int thread)
 {
     const backward *w = arg;
     const tk_attention_backward_args *a = w->a;
-    int64_t lo = 0, hi = w->count, groups = tk_ceil_div(w->h.kv_heads, w->heads_a_job);
-    while (hi - lo > 1) {
-        int64_t mid = lo + (hi - lo) / 2;
-        if (w->segments[mid].first_job <= job) lo = mid;
-        else hi = mid;
-    }
-    work b = {.w = w, .s = &w->segments[lo]};
-    int64_t block = (job - b.s->first_job) / groups, kv_head = (job - b.s->first_job) % groups * w->heads_a_job;
-    b.begin = block * TK_GRAD_KEYS;
-    b.keys = b.s->rows - b.begin < TK_GRAD_KEYS ? b.s->rows - b.begin : TK_GRAD_KEYS;
-    b.end_head = kv_head + w->heads_a_job < w->h.kv_heads ? kv_head + w->heads_a_job : w->h.kv_heads;
+    int64_t kv_head;
+    work b = work_of(w, job, &kv_head);
+    b.seen = foreseen_by(w, thread);
+    b.ahead = kv_head + (b.seen->job == job ? b.seen->heads : 1);
     tk_fetches f = {0};
     tk_grad_tile t = tile_at(w, thread);
     t.fetches = &f;
@@ -278,6 +365,7 @@ static int64_t plan(backward *w, int threads, int64_t *turns)
 {
     int64_t blocks = 0;
     *turns = 0;
+    w->lone = w->h.group == 1;
     for (int64_t i = 0; i < w->a->segments; i++) {
         int32_t rows = w->cu[i + 1] - w->cu[i], p = w->prefix ? w->prefix[i] : -1;
         if (rows == 0) continue;
@@ -290,6 +378,7 @@ static int64_t plan(backward *w, int threads, int64_t *turns)
             segment *before = lead->last >= 0 ? &w->segments[lead->last] : lead;
             before->next = lead->last = (int32_t)w->count;
         }
+        w->lone = w->lone && blocks_of(s) == 1 && s->lead < 0;
         blocks += blocks_of(s);
         *turns += tiles_of(w, s) * w->h.kv_heads * w->h.parts;
         w->count++;
@@ -353,10 +442,13 @@ int32_t tk_cpu_attention_backward(uint64_t ctx, tk_attention_backward_args *a, t
     w.delta = (float *)(w.base + w.at.delta);
     w.past = w.k->past && w.rows * (w.h.heads + 2 * w.h.kv_heads) * w.h.dim * 4 >= TK_PAST_BYTES && w.h.dim % 16 == 0
              && (a->dq | a->dk | a->dv) % 64 == 0 && (a->lddq | a->lddk | a->lddv) % 16 == 0;
-    int64_t turns, jobs = plan(&w, tk_pool_threads(cx->pool), &turns);
+    w.threads = tk_pool_threads(cx->pool);
+    for (int i = 0; i < w.threads; i++) foreseen_by(&w, i)->job = -1;
+    int64_t turns;
+    w.jobs = plan(&w, (int)w.threads, &turns);
     memset(w.base + w.at.turns, 0, (size_t)turns * sizeof *w.turns);
-    tk_pool_run(cx->pool, tk_ceil_div(w.rows, DELTA_ROWS), delta_rows, &w);
-    tk_pool_run(cx->pool, jobs, run_block, &w);
+    if (!w.lone) tk_pool_run(cx->pool, tk_ceil_div(w.rows, DELTA_ROWS), delta_rows, &w);
+    tk_pool_run(cx->pool, w.jobs, run_block, &w);
     return TK_OK;
 }
 

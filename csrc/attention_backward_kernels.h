@@ -38,8 +38,8 @@ typedef struct tk_grad_mask {
 } tk_grad_mask;
 
 typedef struct tk_attention_backward_ops {
-    // delta: d[h] = sum_c dout[h][c] out[h][c] of one row.
-    void (*delta)(int64_t heads, int64_t dim, const void *out, const float *dout, float *d);
+    // delta: d[i] = sum_c dout[i][c] out[i][c] of `count` heads or rows; ldo, lddo and ldd are the elements from one to the next.
+    void (*delta)(int64_t count, int64_t dim, const void *out, int64_t ldo, const float *dout, int64_t lddo, float *d, int64_t ldd);
 
     // keys takes over n keys and values (row strides in elements) as the block, and sets dk and dv to 0.
     void (*keys)(const tk_grad_tile *t, int64_t n, const void *k, int64_t ldk, const void *v, int64_t ldv);

@@ -25,7 +25,7 @@ enum { TK_FETCH_WORK = 4096 };
 typedef struct tk_fetches {
     int count;
     int64_t burst;
-    tk_fetch region[7];
+    tk_fetch region[8];
 } tk_fetches;
 
 // A tile: query rows that walk over the keys of one KV head together, and the state (m, l, o) of each.

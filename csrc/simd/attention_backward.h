@@ -49,15 +49,16 @@ _Static_assert(TK_GRAD_ROWS == TK_GRAD_KEYS, "the panels of rows and of keys hav
 enum grad_a { GRAD_PANELS, GRAD_ROWS, GRAD_COLUMNS };
 
 // grad_block: C[mr][nv vectors] = A B, or C + A B with accumulate. panel: floats from one panel of B to the next. Row i of C is at
-// c + at[i], and with past it is stored past the caches.
+// c + at[i], and with past it is stored past the caches. f is fetched meanwhile.
 TK_INLINE void grad_block(const enum grad_a kind, const int mr, const int nv, long steps, const float *a, const float *b, long panel, float *c,
-                          const int64_t *at, int accumulate, int past)
+                          const int64_t *at, int accumulate, int past, tk_fetches *f)
 {
     const long row = kind == GRAD_PANELS ? GRAD_W : kind == GRAD_ROWS ? TK_GRAD_LD : 1, step = kind == GRAD_COLUMNS ? TK_GRAD_LD : 1;
     vf acc[GRAD_MR][GRAD_NV_MOST];
     LANES_FOR(i, mr) LANES_FOR(j, nv) acc[i][j] = accumulate ? v_load(c + at[i] + j * VL) : v_zero();
     for (long s = 0; s < steps;) {
-        const long stop = kind != GRAD_PANELS || steps - s < GRAD_W ? steps : s + GRAD_W;
+        const long stop = steps - s < GRAD_W ? steps : s + GRAD_W;
+        fetch_some(f, (stop - s) * mr * nv * VL);
         for (; s < stop; s++, a += step, b += GRAD_W) {
             vf x[GRAD_NV_MOST];
             LANES_FOR(j, nv) x[j] = v_load(b + j * VL / GRAD_W * panel + j * VL % GRAD_W);
@@ -108,8 +109,8 @@ TK_INLINE void score_rows(const int mr, long i, const int nv, const grad_run *r,
 {
     const tk_grad_tile *t = r->t;
     if (grad_seen(r->m, i + mr - 1) <= j) return;
-    fetch_some(t->fetches, t->dim * mr * nv * VL);
-    grad_block(GRAD_PANELS, mr, nv, t->dim, r->a + i * GRAD_W, r->b + j * t->dimp, t->dimp * GRAD_W, r->c + j, r->at + i, 0, 0);
+    grad_block(GRAD_PANELS, mr, nv, t->dim, r->a + i * GRAD_W, r->b + j * t->dimp, t->dimp * GRAD_W, r->c + j, r->at + i, 0, 0,
+               t->fetches);
 }
 
 // Register blocks of dk or dv: keys i .. i+mr, columns j and on.
@@ -117,16 +118,16 @@ TK_INLINE void key_rows(const int mr, long i, const int nv, const grad_run *r, l
 {
     long first = grad_first(r->m, i), steps = r->rows - first;
     if (steps <= 0) return;
-    fetch_some(r->t->fetches, steps * mr * nv * VL);
     const float *a = r->a + first * TK_GRAD_LD + i, *b = r->b + j / GRAD_W * GRAD_PANEL + first * GRAD_W;
-    grad_block(GRAD_COLUMNS, mr, nv, steps, a, b, GRAD_PANEL, r->c + j, r->at + i, 1, 0);
+    grad_block(GRAD_COLUMNS, mr, nv, steps, a, b, GRAD_PANEL, r->c + j, r->at + i, 1, 0, r->t->fetches);
 }
 
 // Register blocks of dq: rows i .. i+mr, columns j and on.
 TK_INLINE void query_rows(const int mr, long i, const int nv, const grad_run *r, long j)
 {
     const float *a = r->a + i * TK_GRAD_LD, *b = r->b + j / GRAD_W * GRAD_PANEL;
-    grad_block(GRAD_ROWS, mr, nv, grad_seen(r->m, i + mr - 1), a, b, GRAD_PANEL, r->c + j, r->at + i, (int)r->accumulate, (int)r->past);
+    grad_block(GRAD_ROWS, mr, nv, grad_seen(r->m, i + mr - 1), a, b, GRAD_PANEL, r->c + j, r->at + i, (int)r->accumulate, (int)r->past,
+               NULL);
 }
 
 // A strip: all rows of C, nv vectors of its columns.
@@ -281,25 +282,28 @@ TK_INLINE void grad_transpose(long dimp, long n, const float *x, float *y)
         }                                                                                                                                           \
     }                                                                                                                                               \
                                                                                                                                                     \
-    /* a head is a lane and takes its columns in dp's order: where one key has all of the weight, dp - d is 0 */                                    \
-    static void TK_SIMD(grad_delta_##T)(int64_t heads, int64_t dim, const void *out, const float *dout, float *d)                                   \
+    /* each is a lane and takes its columns in dp's order: where one key has all of the weight, dp - d is 0 */                                      \
+    static void TK_SIMD(grad_delta_##T)(int64_t count, int64_t dim, const void *out, int64_t ldo, const float *dout, int64_t lddo, float *d,        \
+                                        int64_t ldd)                                                                                                \
     {                                                                                                                                               \
-        for (long h = 0; h < heads; h += VL) {                                                                                                      \
+        for (long h = 0; h < count; h += VL) {                                                                                                      \
             vf sum = v_zero();                                                                                                                      \
             for (long c = 0; c < dim; c += VL) {                                                                                                    \
                 vi o[VL], g[VL];                                                                                                                    \
                 long n = dim - c < VL ? dim - c : VL;                                                                                               \
                 LANES_FOR(i, VL) {                                                                                                                  \
-                    long at = (h + i < heads ? h + i : heads - 1) * dim + c;                                                                        \
-                    const type *x = (const type *)out + at;                                                                                         \
+                    long at = h + i < count ? h + i : count - 1;                                                                                    \
+                    const type *x = (const type *)out + at * ldo + c;                                                                               \
                     o[i] = v_lanes_of(n == VL ? v_get_##T(x) : v_getn_##T(x, n));                                                                   \
-                    g[i] = v_lanes_upto(dout + at, n);                                                                                              \
+                    g[i] = v_lanes_upto(dout + at * lddo + c, n);                                                                                   \
                 }                                                                                                                                   \
                 v_transpose(o);                                                                                                                     \
                 v_transpose(g);                                                                                                                     \
                 LANES_FOR(i, VL) if (i < n) sum = v_fma(v_as_f32(g[i]), v_as_f32(o[i]), sum);                                                       \
             }                                                                                                                                       \
-            v_store_upto(d + h, sum, heads - h < VL ? heads - h : VL);                                                                              \
+            _Alignas(64) float sums[VL];                                                                                                            \
+            v_store(sums, sum);                                                                                                                     \
+            for (long i = 0; i < VL && h + i < count; i++) d[(h + i) * ldd] = sums[i];                                                              \
         }                                                                                                                                           \
     }                                                                                                                                               \
                                                                                                                                                     \
