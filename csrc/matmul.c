@@ -2,19 +2,20 @@
 //
 // A job is a block of at most TK_MATMUL_ROWS rows by TK_MATMUL_PANELS panels, smaller where there are many threads, and the last
 // quarter of the panels goes out in small groups, so that no thread waits long for the last block. Row blocks of one group of panels are
-// consecutive jobs: its weights come from memory once. Where the ISA wants rows laid out, blocks are larger, and rows are done in passes of as many as
-// are laid out at a time: of so many as stay in L2, if they are not few, and then of two panels each, as two are what a product wants at a time.
+// consecutive jobs: its weights come from memory once. Where the ISA wants rows laid out, blocks are larger, and rows are done in passes of
+// as many as are laid out at a time. If not too few fit into L2, a pass is of so many, and goes by two panels, which is what a product takes
+// at a time: more of them with their sums would displace the rows.
 #include "packed.h"
 #include "stage.h"
 
 enum {
-    TILE_ROWS = 12,         // rows of the largest tile: blocks are cut between tiles
-    POOL_PRODUCTS = 1 << 19, // products below which waking the pool costs more than it saves
-    RESIDENT_BYTES = 1100 << 10, // of rows laid out that stay in L2 while weights pass over them,
-    RESIDENT_ROWS = 160,         // how many of them are few: weights would come from memory too often,
-    RESIDENT_PANELS = 2,         // and what they go by
-    PAST_BYTES = 128 << 10,  // of y, and
-    PAST_WEIGHTS = 2 << 20,  // of w: where so much comes through L2, y has left it again before anybody reads it
+    TILE_ROWS = 12,               // rows of the largest tile: blocks are cut between tiles
+    POOL_PRODUCTS = 1 << 19,      // products below which waking the pool costs more than it saves
+    RESIDENT_BYTES = 1100 << 10,  // of rows that stay in L2 while all weights pass over them,
+    RESIDENT_ROWS = 160,          // how many of them are enough for weights that come from memory once a pass,
+    RESIDENT_PANELS = 2,          // and the panels of a job
+    PAST_BYTES = 128 << 10,       // of y, and
+    PAST_WEIGHTS = 2 << 20,       // of w: where so much comes through L2, y has left it again before anybody reads it
 };
 
 typedef struct matmul_job {
@@ -84,8 +85,8 @@ static void matmul_run(void *arg, int64_t job, int thread)
     p->cx->kernels->matmul.block(&b);
 }
 
-// resident_rows is how many rows stay in L2 when laid out, as evenly as m rows come in passes of them; 0 where those would be few, or where one pass
-// over the weights does all rows anyhow.
+// resident_rows is how many of m rows a pass has that stay in L2, as evenly as they come; 0 where those would be few, or where the product goes
+// over the weights once anyhow.
 static int64_t resident_rows(int64_t m, int64_t k)
 {
     enum { TILE = 2 * TK_STAGED_TILE, MOST = TK_STAGED_ROWS * TK_STAGED_PANELS / RESIDENT_PANELS };

@@ -134,6 +134,9 @@ func matmulCases() (cs []Case) {
 				c(matmul{m: 33, n: 2048, k: 1032, bias: true}),
 				c(matmul{m: 17, n: 2048, k: 1032, dtypeY: binding.F32}),
 				c(matmul{m: 33, n: 2048, k: 1032, ldy: 2049}, "strided", true),
+				// Passes of rows that stay in L2, and more of them than do.
+				c(matmul{m: 300, n: 100, k: 2050, ldx: 2060, bias: true, residual: "r", ldr: 110}, "strided", true),
+				c(matmul{m: 175, n: 520, k: 3602}),
 				c(matmul{m: 7, n: 40, k: 39, dtypeY: binding.F32, bias: true, residual: "r"}),
 				c(matmul{m: 7, n: 40, k: 40, dtypeY: binding.F32, residual: "y"}))
 		}
