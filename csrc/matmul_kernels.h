@@ -10,7 +10,7 @@ enum {
     TK_MATMUL_ROWS = 72,   // most rows and panels of a block: its f32 sums are 72 KB of stack
     TK_MATMUL_PANELS = 8,
     TK_STAGED_TILE = 16,   // rows that are laid out at a time; staged blocks begin at multiples of twice as many
-    TK_STAGED_ROWS = 256,  // most rows and panels of a staged block: its sums are 512 KB of the context's memory
+    TK_STAGED_ROWS = 256,  // rows and panels of a staged block, or more of one and fewer of the other: its sums are 512 KB of the context's memory
     TK_STAGED_PANELS = 16,
 };
 
