@@ -117,93 +117,118 @@ TK_INLINE void product_fetch_near(const char *w)
     __asm__ volatile("" ::: "memory");
 }
 
-// A step of two row tiles by one panel, and of one by one or two.
-TK_INLINE void product_step_pair(const char *a, long row_tile, const char *w)
+// Where the sums of a block lie: two halves of a panel, and two others or none (NULL).
+typedef struct product_sums {
+    char *two, *others;
+} product_sums;
+
+// product_put puts a block's sums back.
+TK_INLINE void product_put(product_sums s)
+{
+    if (s.two) {
+        tile_store(0, s.two, TILE_LINE);
+        tile_store(1, s.two + TILE_BYTES, TILE_LINE);
+    }
+    if (s.others) {
+        tile_store(2, s.others, TILE_LINE);
+        tile_store(3, s.others + TILE_BYTES, TILE_LINE);
+    }
+}
+
+// A product_turn is the change from a block to the next: in the next one's first step each accumulator puts its sums back and takes others up, or
+// zeros, just before its first product there. Side by side with products that costs nothing; four in a row cost a tenth.
+typedef struct product_turn {
+    product_sums before, now;
+    const char *two, *others;  // what now begins with,
+    long line, half;           // bytes from one of its rows, and from one half, to the next
+} product_turn;
+
+TK_INLINE product_turn product_turn_of(product_sums before, product_sums now, int more)
+{
+    static const _Alignas(64) char zeros[TILE_LINE];
+    if (!more) return (product_turn){.before = before, .now = now, .two = zeros, .others = zeros};
+    return (product_turn){.before = before, .now = now, .two = now.two, .others = now.others, .line = TILE_LINE, .half = TILE_BYTES};
+}
+
+#define PRODUCT_TURN(c, t, which, second)                                                            \
+    if (t) {                                                                                         \
+        if (t->before.which) tile_store(c, t->before.which + (second ? TILE_BYTES : 0), TILE_LINE);  \
+        if (!t->line) tile_load(c, t->which, 0);                                                     \
+        else if (t->now.which) tile_pass(c, t->which + (second ? t->half : 0), t->line);             \
+    }
+
+// A step of two row tiles by one panel, and of one by one or two (v, or NULL); a block's first with its turn, the others without (NULL).
+TK_INLINE void product_step_pair(const product_turn *turn, const char *a, long row_tile, const char *w)
 {
     tile_pass(4, a, TILE_LINE);
     tile_load(6, w, PRODUCT_STEP);
     tile_load(7, w + 64, PRODUCT_STEP);
     tile_pass(5, a + row_tile, TILE_LINE);
+    PRODUCT_TURN(0, turn, two, 0)
     tile_dot(0, 4, 6);
+    PRODUCT_TURN(1, turn, two, 1)
     tile_dot(1, 4, 7);
+    PRODUCT_TURN(2, turn, others, 0)
     tile_dot(2, 5, 6);
+    PRODUCT_TURN(3, turn, others, 1)
     tile_dot(3, 5, 7);
 }
 
-TK_INLINE void product_step_single(const char *a, const char *w, const char *v)
+TK_INLINE void product_step_single(const product_turn *turn, const char *a, const char *w, const char *v)
 {
     tile_pass(4, a, TILE_LINE);
     tile_load(6, w, PRODUCT_STEP);
     tile_load(7, w + 64, PRODUCT_STEP);
+    PRODUCT_TURN(0, turn, two, 0)
     tile_dot(0, 4, 6);
+    PRODUCT_TURN(1, turn, two, 1)
     tile_dot(1, 4, 7);
+    PRODUCT_TURN(2, turn, others, 0)
+    PRODUCT_TURN(3, turn, others, 1)
     if (!v) return;
     tile_load(6, v, PRODUCT_STEP);
     tile_load(7, v + 64, PRODUCT_STEP);
     tile_dot(2, 4, 6);
     tile_dot(3, 4, 7);
 }
+#undef PRODUCT_TURN
 
-// product_begin takes up two halves' sums, and two others' unless NULL; product_end puts them back.
-TK_INLINE void product_begin(int more, const char *sums, const char *others)
-{
-    if (!more) {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
-        return;
-    }
-    tile_pass(0, sums, TILE_LINE);
-    tile_pass(1, sums + TILE_BYTES, TILE_LINE);
-    if (!others) return;
-    tile_pass(2, others, TILE_LINE);
-    tile_pass(3, others + TILE_BYTES, TILE_LINE);
-}
-
-TK_INLINE void product_end(char *sums, char *others)
-{
-    tile_store(0, sums, TILE_LINE);
-    tile_store(1, sums + TILE_BYTES, TILE_LINE);
-    if (!others) return;
-    tile_store(2, others, TILE_LINE);
-    tile_store(3, others + TILE_BYTES, TILE_LINE);
-}
-
-// product_pair is two row tiles by one panel.
-TK_INLINE void product_pair(product_chunk *g, const char *a, char *sums, const int once)
+// product_pair is two row tiles by one panel. It leaves its sums in the accumulators.
+TK_INLINE void product_pair(product_chunk *g, const product_turn *turn, const char *a, const int once)
 {
     const char *w = g->w;
     const long row_tile = g->row_tile, tiles = g->tiles;
     product_fetch fetch = g->fetch;
-    product_begin(g->more, sums, sums + 2 * TILE_BYTES);
+    if (once) product_fetch_near(w);
+    product_step_pair(turn, a, row_tile, tiles ? w : g->last);
+    if (!once) product_fetch_some(&fetch);
     _Pragma("GCC unroll 8")
-    for (long t = 0; t < tiles; t++) {
+    for (long t = 1; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
-        product_step_pair(a + t * TILE_BYTES, row_tile, w + t * PRODUCT_LANES);
+        product_step_pair(NULL, a + t * TILE_BYTES, row_tile, w + t * PRODUCT_LANES);
         if (!once) product_fetch_some(&fetch);
     }
     g->fetch = fetch;
-    if (g->last) product_step_pair(a + tiles * TILE_BYTES, row_tile, g->last);
-    product_end(sums, sums + 2 * TILE_BYTES);
+    if (g->last && tiles) product_step_pair(NULL, a + tiles * TILE_BYTES, row_tile, g->last);
 }
 
-// product_single is one row tile by a panel and, unless NULL, another: `other`'s lanes, last lanes and sums.
-TK_INLINE void product_single(product_chunk *g, const char *a, char *sums, const product_chunk *other, char *other_sums, const int once)
+// product_single is one row tile by a panel and, unless NULL, another: `other`'s lanes and last lanes.
+TK_INLINE void product_single(product_chunk *g, const product_turn *turn, const char *a, const product_chunk *other, const int once)
 {
     const char *w = g->w, *v = other ? other->w : NULL;
     const long tiles = g->tiles;
     product_fetch fetch = g->fetch;
-    product_begin(g->more, sums, other_sums);
+    if (once) product_fetch_near(w);
+    product_step_single(turn, a, tiles ? w : g->last, !other ? NULL : tiles ? v : other->last);
+    if (!once) product_fetch_some(&fetch);
     _Pragma("GCC unroll 8")
-    for (long t = 0; t < tiles; t++) {
+    for (long t = 1; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
-        product_step_single(a + t * TILE_BYTES, w + t * PRODUCT_LANES, v ? v + t * PRODUCT_LANES : NULL);
+        product_step_single(NULL, a + t * TILE_BYTES, w + t * PRODUCT_LANES, v ? v + t * PRODUCT_LANES : NULL);
         if (!once) product_fetch_some(&fetch);
     }
     g->fetch = fetch;
-    if (g->last) product_step_single(a + tiles * TILE_BYTES, g->last, other ? other->last : NULL);
-    product_end(sums, other_sums);
+    if (g->last && tiles) product_step_single(NULL, a + tiles * TILE_BYTES, g->last, other ? other->last : NULL);
 }
 
 // after: the lanes that the caller probably needs next, or NULL.
@@ -216,6 +241,7 @@ static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk
     if (left) memset(ends, 0, sizeof ends);
     tile_begin(row_tiles == 1 ? m : TILE_ROWS);
     product_chunk g, before = {0};
+    product_sums kept = {0};  // in the accumulators
     for (long i = 0; i < panels * chunks; i++, before = g) {
         // One pass reads W in the order of memory.
         const long p = row_tiles <= 2 ? i / chunks : i % panels, chunk = row_tiles <= 2 ? i % chunks : i / panels, first = split_first(&split, chunk);
@@ -233,12 +259,12 @@ static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk
             g.last = ends[p % 2];
             memcpy(ends[p % 2], g.w + tiles * PRODUCT_LANES, (size_t)(panel - (first + tiles) * PRODUCT_LANES));
         }
-        if (row_tiles == 1) {
-            product_single(&g, g.a, g.sums, NULL, NULL, 1);
-            continue;
-        }
-        if (row_tiles == 2) {
-            product_pair(&g, g.a, g.sums, 1);
+        if (row_tiles <= 2) {
+            const product_sums now = {g.sums, row_tiles == 2 ? g.sums + 2 * TILE_BYTES : NULL};
+            const product_turn turn = product_turn_of(kept, now, g.more);
+            if (row_tiles == 1) product_single(&g, &turn, g.a, NULL, 1);
+            else product_pair(&g, &turn, g.a, 1);
+            kept = now;
             continue;
         }
         // A row tile that is left goes with two panels. What follows: the chunk of the next panel, the next chunk of the first one, what the caller
@@ -248,12 +274,22 @@ static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk
         const char *from = p + 1 == panels && chunk + 1 == chunks ? (const char *)after : (const char *)w;
         g.fetch = product_fetch_of(from ? from + next_panel * panel + split_first(&split, next) * PRODUCT_LANES : NULL, split_tiles(&split, next),
                                    (row_tiles / 2 + single) * tiles);
-        for (long t = 0; t + 2 <= row_tiles; t += 2) product_pair(&g, g.a + t * g.row_tile, g.sums + t * 2 * TILE_BYTES, 0);
+        for (long t = 0; t + 2 <= row_tiles; t += 2) {
+            char *sums = g.sums + t * 2 * TILE_BYTES;
+            const product_sums now = {sums, sums + 2 * TILE_BYTES};
+            const product_turn turn = product_turn_of(kept, now, g.more);
+            product_pair(&g, &turn, g.a + t * g.row_tile, 0);
+            kept = now;
+        }
         if (single) {
             const long t = row_tiles - 1, at = t * 2 * TILE_BYTES;
-            product_single(&g, g.a + t * g.row_tile, g.sums + at, p % 2 ? &before : NULL, p % 2 ? before.sums + at : NULL, 0);
+            const product_sums now = {g.sums + at, p % 2 ? before.sums + at : NULL};
+            const product_turn turn = product_turn_of(kept, now, g.more);
+            product_single(&g, &turn, g.a + t * g.row_tile, p % 2 ? &before : NULL, 0);
+            kept = now;
         }
     }
+    product_put(kept);
     tile_end();
 }
 
