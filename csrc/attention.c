@@ -23,7 +23,7 @@ enum { ROW_FLOATS = TK_TILE_ROWS * 4 };
 static uint64_t tile_bytes(const tk_heads *h)
 {
     uint64_t row = 4 * (uint64_t)h->dimp;
-    return TK_TILE_ROWS * (row + 4 * TK_CHUNK + row) + TK_SCORE_ROWS * TK_CHUNK * 4 + 7 * ROW_FLOATS;
+    return TK_TILE_ROWS * (row + 4 * TK_CHUNK + 2 * row) + TK_SCORE_ROWS * TK_CHUNK * 4 + 9 * ROW_FLOATS;
 }
 
 tk_attention_tile tk_attention_tile_at(const tk_heads *h, float scale, char *memory)
@@ -34,6 +34,9 @@ tk_attention_tile tk_attention_tile_at(const tk_heads *h, float scale, char *mem
     t.p = memory, memory += TK_TILE_ROWS * TK_CHUNK * 4;
     t.s = (float *)memory, memory += TK_SCORE_ROWS * TK_CHUNK * 4;
     t.o = (float *)memory, memory += rows;
+    t.done_o = (float *)memory, memory += rows;
+    t.done_m = (float *)memory, memory += ROW_FLOATS;
+    t.done_l = (float *)memory, memory += ROW_FLOATS;
     t.m = (float *)memory, memory += ROW_FLOATS;
     t.l = (float *)memory, memory += ROW_FLOATS;
     t.mc = (float *)memory, memory += ROW_FLOATS;

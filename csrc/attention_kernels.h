@@ -28,6 +28,21 @@ typedef struct tk_fetches {
     tk_fetch region[8];
 } tk_fetches;
 
+// The chunks of one sequence for one KV head: either by a block table, or `lead` consecutive ones and the rest consecutively.
+typedef struct tk_chunks {
+    const int32_t *table;  // or NULL
+    const char *first;     // page 0, or the leading chunks
+    int64_t stride;        // from page to page, or from chunk to chunk
+    int64_t lead;
+    const char *rest;
+} tk_chunks;
+
+static inline const char *tk_chunk_at(const tk_chunks *c, int64_t i)
+{
+    if (c->table) return c->first + c->table[i] * c->stride;
+    return i < c->lead ? c->first + i * c->stride : c->rest + (i - c->lead) * c->stride;
+}
+
 // A tile: query rows that walk over the keys of one KV head together, and the state (m, l, o) of each.
 typedef struct tk_attention_tile {
     int64_t dim, dimp;  // head dimension, and rounded up to 16
@@ -39,6 +54,7 @@ typedef struct tk_attention_tile {
     float *m, *l;       // [TK_TILE_ROWS] state: maximum of the scores, sum of the weights
     float *mc, *lc;     // [TK_TILE_ROWS] the chunk's
     float *keep, *take; // [TK_TILE_ROWS] e^(m - m'), e^(m_c - m')
+    float *done_o, *done_m, *done_l; // like o, m and l: the state of the runs that are whole, where an ISA has runs of several chunks
     int32_t *keys;      // [TK_TILE_ROWS] how many keys a row sees, from the first of its sequence
     tk_fetches *fetches; // or NULL
     int past;            // store may bypass the caches: out is not read soon, and its rows are whole lines
@@ -52,12 +68,16 @@ typedef struct tk_attention_ops {
     // `row` on, heads within positions.
     void (*query)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, const void *q, int64_t ld);
 
-    // chunk adds keys key0 .. key0+63, whose K and V tiles lie at kv, to the state of rows row .. row+rows; each of them sees at
-    // least one of these keys. first: there is no state yet. next: where the walk goes on, to be fetched ahead, or kv.
-    void (*chunk)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t key0, const void *kv, int first, const void *next);
+    // walk adds the keys of chunks from .. to to the state of rows row .. row+rows; each of them sees at least one key of each. first: there is
+    // no state yet. after: a chunk that is needed when this is done, to be fetched ahead, or NULL. The last walk of rows is followed by close,
+    // with its `to`, which leaves their state in m, l and o.
+    void (*walk)(const tk_attention_tile *t, int64_t row, int64_t rows, const tk_chunks *c, int64_t from, int64_t to, int first, const char *after);
+    void (*close)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t to);
 
-    // merge adds a chunk's state (mc, lc in the tile, o its [rows][dimp]), which chunk(first) made, as chunk itself would have.
+    // merge adds the state of a run of chunks (mc, lc in the tile, o its [rows][dimp]), which walk(first) made of them alone, as walk and close would
+    // have. Runs begin at multiples of `run` chunks, and are that long but for the last.
     void (*merge)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o);
+    int64_t run;
 
     // kv_heads_ahead: of a short segment the heads to fetch at a time. Two make runs that the processor's own prefetching goes on with.
     int64_t kv_heads_ahead;

@@ -3,8 +3,8 @@
 // A job is a tile of query rows of one KV head, which walks over the pages of its sequence. Where neighbouring sequences of one row
 // each begin with the same pages (the samples of a prompt), they become one tile: it walks over the shared pages once, and then each
 // sequence's rows over their own. Where there are too few jobs to keep the threads busy, the pages of each are divided among the
-// threads, which leave the state of every page in the workspace, to be merged in order. None of this changes a bit, for a row's
-// state after a page depends on its state before and on the page alone.
+// threads, which leave the state of every run of pages in the workspace, to be merged in order. None of this changes a bit, for a row's
+// state after a run depends on its state before and on the run's pages alone.
 #include "attention_tile.h"
 
 enum {
@@ -115,6 +115,7 @@ static void paged_run(void *arg, int64_t job, int thread)
         int64_t rows = load_tile(w, &t, &j);
         touch(w, tk_chunk_at(&c, 0));
         tk_attention_walk(w->k, &t, 0, rows, &c, 0, tk_ceil_div(j.end, TK_CHUNK), NULL);
+        w->k->close(&t, 0, rows, tk_ceil_div(j.end, TK_CHUNK));
         store_tile(w, &t, &j);
         return;
     }
@@ -127,8 +128,9 @@ static void paged_run(void *arg, int64_t job, int thread)
     tk_attention_walk(w->k, &t, 0, seqs * heads, &c, 0, shared, own_chunk(w, seq, j.kv_head, shared));
     for (int64_t i = 0; i < seqs; i++) {
         c = chunks_of(w, seq + i, j.kv_head);
-        tk_attention_walk(w->k, &t, i * heads, heads, &c, shared, tk_ceil_div(w->kv_len[seq + i], TK_CHUNK),
-                          i + 1 < seqs ? own_chunk(w, seq + i + 1, j.kv_head, shared) : NULL);
+        const int64_t chunks = tk_ceil_div(w->kv_len[seq + i], TK_CHUNK);
+        tk_attention_walk(w->k, &t, i * heads, heads, &c, shared, chunks, i + 1 < seqs ? own_chunk(w, seq + i + 1, j.kv_head, shared) : NULL);
+        w->k->close(&t, i * heads, heads, chunks);
         tk_attention_store(w->k, &t, &w->h, &w->view, i * heads, w->cu[seq + i], 1, j.kv_head, j.part);
     }
 }
@@ -139,17 +141,18 @@ typedef struct split {
     const paged *w;
     const paged_job *job;
     const tk_attention_tile *t;  // holds the rows' state
-    int64_t rows, from, to;      // chunks of this wave
-    int64_t piece;               // chunks a job
+    int64_t rows, chunks;
+    int64_t from, to;            // runs of this wave
+    int64_t piece;               // runs a job
 } split;
 
-// The state of chunk `slot` of the wave: m [rows], l [rows], o [rows][dimp].
+// The state of run `slot` of the wave: m [rows], l [rows], o [rows][dimp].
 static float *split_state(const split *s, int64_t slot)
 {
     return (float *)(s->w->base + s->w->space.states + (uint64_t)(slot * s->rows) * s->w->space.state_bytes);
 }
 
-static void split_chunks(void *arg, int64_t job, int thread)
+static void split_runs(void *arg, int64_t job, int thread)
 {
     const split *s = arg;
     const paged *w = s->w;
@@ -157,12 +160,14 @@ static void split_chunks(void *arg, int64_t job, int thread)
     tk_chunks c = chunks_of(w, s->job->group->seq, s->job->kv_head);
     load_tile(w, &t, s->job);
     int64_t begin = s->from + job * s->piece, end = begin + s->piece < s->to ? begin + s->piece : s->to;
-    touch(w, tk_chunk_at(&c, begin));
+    const int64_t run = w->k->run;
+    touch(w, tk_chunk_at(&c, begin * run));
     for (int64_t i = begin; i < end; i++) {
         t.m = split_state(s, i - s->from);
         t.l = t.m + s->rows;
         t.o = t.l + s->rows;
-        w->k->chunk(&t, 0, s->rows, i * TK_CHUNK, tk_chunk_at(&c, i), 1, tk_chunk_at(&c, i + 1 < end ? i + 1 : i));
+        const int64_t to = (i + 1) * run < s->chunks ? (i + 1) * run : s->chunks;
+        w->k->walk(&t, 0, s->rows, &c, i * run, to, 1, i + 1 < end ? tk_chunk_at(&c, to) : NULL);
     }
 }
 
@@ -189,12 +194,12 @@ static void split_run(const paged *w, tk_pool *pool, int64_t job)
 {
     paged_job j = paged_job_at(w, job);
     tk_attention_tile t = tile_of(w, w->threads);
-    split s = {.w = w, .job = &j, .t = &t, .rows = load_tile(w, &t, &j)};
-    int64_t chunks = tk_ceil_div(j.end, TK_CHUNK), wave = w->threads * TK_SPLIT_ROWS / s.rows;
-    s.piece = tk_ceil_div(wave, 4 * w->threads);
-    for (s.from = 0; s.from < chunks; s.from = s.to) {
-        s.to = s.from + wave < chunks ? s.from + wave : chunks;
-        tk_pool_run(pool, tk_ceil_div(s.to - s.from, s.piece), split_chunks, &s);
+    split s = {.w = w, .job = &j, .t = &t, .rows = load_tile(w, &t, &j), .chunks = tk_ceil_div(j.end, TK_CHUNK)};
+    int64_t runs = tk_ceil_div(s.chunks, w->k->run), wave = w->threads * TK_SPLIT_ROWS / s.rows;
+    s.piece = tk_ceil_div(wave, 4 * w->threads * w->k->run);
+    for (s.from = 0; s.from < runs; s.from = s.to) {
+        s.to = s.from + wave < runs ? s.from + wave : runs;
+        tk_pool_run(pool, tk_ceil_div(s.to - s.from, s.piece), split_runs, &s);
         tk_pool_run(pool, s.rows, split_merge, &s);
     }
     store_tile(w, &t, &j);

@@ -12,7 +12,7 @@
 
 enum {
     TK_PACK_CHUNKS = 4,   // a segment of at most so many chunks can be packed by the job that reads them
-    TK_SPLIT_ROWS = 256,  // rows of chunk states a thread, when a walk is divided among the threads
+    TK_SPLIT_ROWS = 256,  // rows of states of runs a thread, when a walk is divided among the threads
 };
 
 // A model's attention: what all rows of a call have in common.
@@ -42,7 +42,7 @@ typedef struct tk_attention_space {
     uint64_t tiles;    // a tile's memory for each thread and one more, tile_bytes apart
     uint64_t chunks;   // TK_PACK_CHUNKS packed chunks of one KV head for each thread, chunks_bytes apart
     uint64_t packed;   // packed chunks of all KV heads, for all threads
-    uint64_t states;   // chunk states: TK_SPLIT_ROWS rows of state_bytes for each thread
+    uint64_t states;   // of runs of chunks: TK_SPLIT_ROWS rows of state_bytes for each thread
     uint64_t tile_bytes, chunks_bytes, state_bytes;
     uint64_t bytes;    // in all
 } tk_attention_space;
@@ -60,30 +60,12 @@ static inline char *tk_attention_base(uint64_t workspace)
 // tk_attention_tile_at lays a tile out in memory of tile_bytes.
 tk_attention_tile tk_attention_tile_at(const tk_heads *h, float scale, char *memory);
 
-// The chunks of one sequence for one KV head: either by a block table, or `lead` consecutive ones and the rest consecutively.
-typedef struct tk_chunks {
-    const int32_t *table;  // or NULL
-    const char *first;     // page 0, or the leading chunks
-    int64_t stride;        // from page to page, or from chunk to chunk
-    int64_t lead;
-    const char *rest;
-} tk_chunks;
-
-static inline const char *tk_chunk_at(const tk_chunks *c, int64_t i)
-{
-    if (c->table) return c->first + c->table[i] * c->stride;
-    return i < c->lead ? c->first + i * c->stride : c->rest + (i - c->lead) * c->stride;
-}
-
 // tk_attention_walk takes rows row .. row+rows of a tile over chunks from .. to; chunk 0 starts their state. after: a chunk that is
 // needed when this is done, or NULL.
 static inline void tk_attention_walk(const tk_attention_ops *k, const tk_attention_tile *t, int64_t row, int64_t rows, const tk_chunks *c,
                                      int64_t from, int64_t to, const char *after)
 {
-    for (int64_t i = from; i < to; i++) {
-        const char *here = tk_chunk_at(c, i);
-        k->chunk(t, row, rows, i * TK_CHUNK, here, i == 0, i + 1 < to ? tk_chunk_at(c, i + 1) : after ? after : here);
-    }
+    k->walk(t, row, rows, c, from, to, from == 0, after);
 }
 
 // Rows of q and out: `count` positions from row `row` of the op's rows on, of tile_heads heads from `head` on (fewer in the last

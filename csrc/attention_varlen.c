@@ -103,7 +103,9 @@ static void run_tile(const varlen *w, const segment *s, const tk_attention_tile 
     tk_attention_span(&w->h, s->prefix, s->keys, i, &begin, &end);
     int64_t row = s->row + (begin - s->prefix);
     int64_t rows = tk_attention_load(w->k, t, &w->h, &w->view, 0, row, end - begin, kv_head, part, causal ? begin + 1 : s->keys, causal);
-    tk_attention_walk(w->k, t, 0, rows, c, 0, tk_ceil_div(causal ? end : s->keys, TK_CHUNK), NULL);
+    const int64_t chunks = tk_ceil_div(causal ? end : s->keys, TK_CHUNK);
+    tk_attention_walk(w->k, t, 0, rows, c, 0, chunks, NULL);
+    w->k->close(t, 0, rows, chunks);
     tk_attention_store(w->k, t, &w->h, &w->view, 0, row, end - begin, kv_head, part);
 }
 

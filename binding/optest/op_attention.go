@@ -194,6 +194,13 @@ func attentionCases() (cs []Case) {
 			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{100, 31, 64, 65}, causal: true, fused: true, lse: true}),
 			c(attention{heads: 4, kvHeads: 2, dim: 32, lengths: []int{75}, causal: true, ldq: 150, ldk: 67, ldv: 80, ldo: 131, lse: true}, "strided", true),
 			c(attention{heads: 2, kvHeads: 1, dim: 34, lengths: []int{70}, causal: true, lse: true}),
+			// More than a run of chunks; rows in tiles of several heights; maxima that rise late.
+			c(attention{heads: 2, kvHeads: 1, dim: 16, lengths: []int{1100}, causal: true, lse: true}),
+			c(attention{heads: 2, kvHeads: 1, dim: 128, lengths: []int{330}, causal: true, lse: true}),
+			c(attention{heads: 7, kvHeads: 1, dim: 32, lengths: []int{45, 7}, causal: true, lse: true}),
+			c(attention{heads: 17, kvHeads: 1, dim: 16, lengths: []int{9, 80}, lse: true}),
+			c(attention{heads: 2, kvHeads: 2, dim: 80, lengths: []int{300}, q: normal(40), lse: true}, "q", "large"),
+			c(attention{heads: 2, kvHeads: 1, dim: 128, lengths: []int{330}, q: normal(40), causal: true, lse: true}, "q", "large"),
 			// Shared prefixes that end at, before and after a chunk's edge.
 			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{64, 20, 30, 1}, prefix: []int32{-1, 0, 0, 0}, causal: true, fused: true, lse: true}),
 			c(attention{heads: 4, kvHeads: 2, dim: 16, lengths: []int{45, 40, 19, 64, 7, 80, 3}, prefix: []int32{-1, 0, 0, 0, -1, 4, 4}, causal: true, fused: true, lse: true}),

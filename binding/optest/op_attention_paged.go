@@ -175,18 +175,28 @@ type attended struct {
 	scale               float32
 	out, lse            []float64
 	naiveOut, naiveLSE  []float32
+	roughLSE            []float32 // of bf16: with exponentials that are off by roughExp
 }
+
+// roughExp is what a kernel may make of an exponential whose weight is rounded to bf16: that rounding is a thousand times as much.
+const roughExp = 0x1p-19
 
 func (a *attended) sequence(q, k, v []float32, nq int, seen func(row int) int) {
 	o, l := refAttention(widen(q), widen(k), widen(v), nq, a.heads, a.kvHeads, a.dim, float64(a.scale), seen, func(p float64) float64 { return p })
 	a.out, a.lse = append(a.out, o...), append(a.lse, l...)
 	no, nl := refAttention(q, k, v, nq, a.heads, a.kvHeads, a.dim, a.scale, seen, kind(a.dtype).round)
 	a.naiveOut, a.naiveLSE = append(a.naiveOut, no...), append(a.naiveLSE, nl...)
+	for _, lse := range nl {
+		a.roughLSE = append(a.roughLSE, lse+roughExp)
+	}
 }
 
 func (a *attended) expect(t tensors) {
 	t.expect("out", a.out, a.naiveOut)
 	t.expect("lse", a.lse, a.naiveLSE)
+	if a.dtype == binding.BF16 {
+		t.expectRough("lse", a.roughLSE)
+	}
 }
 
 func attentionPagedCases() (cs []Case) {
@@ -226,6 +236,10 @@ func attentionPagedCases() (cs []Case) {
 			c(attentionPaged{heads: 4, kvHeads: 2, dim: 16, nq: []int{7, 1, 64, 3, 1}, kvLen: []int{90, 130, 64, 3, 1}, lse: true}),
 			c(attentionPaged{heads: 4, kvHeads: 1, dim: 32, nq: []int{70, 2}, kvLen: []int{133, 65}, ldq: 140, ldo: 133, stride: 65536, lse: true}, "strided", true),
 			c(attentionPaged{heads: 2, kvHeads: 1, dim: 34, nq: []int{5}, kvLen: []int{69}, lse: true}),
+			// More than a run of chunks; rows in tiles of several heights.
+			c(attentionPaged{heads: 4, kvHeads: 2, dim: 16, nq: []int{3, 1, 40}, kvLen: []int{1100, 530, 560}, lse: true}),
+			c(attentionPaged{heads: 2, kvHeads: 1, dim: 128, nq: []int{1}, kvLen: []int{1200}, lse: true}),
+			c(attentionPaged{heads: 7, kvHeads: 1, dim: 80, nq: []int{9, 1}, kvLen: []int{200, 70}, lse: true}),
 			c(attentionPaged{heads: 4, kvHeads: 2, dim: 16, nq: []int{9, 1}, kvLen: []int{70, 65}, unseen: 1e30, lse: true}, "unseen", "1e30"),
 			c(attentionPaged{heads: 4, kvHeads: 2, dim: 16, nq: []int{40}, kvLen: []int{140}, q: normal(40), lse: true}, "q", "large"),
 			c(attentionPaged{heads: 4, kvHeads: 2, dim: 16, nq: []int{40}, kvLen: []int{70}, q: constant(0), lse: true}, "q", "zeros"),

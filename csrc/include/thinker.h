@@ -27,7 +27,9 @@
 //              s = scale * (q.k) with the order above; m = max s; p = exp(s - m); l = sum p in a fixed order; o = p.v with the
 //              order above (bf16: p rounded to bf16 for the product, not for l). Chunk states (m, l, o) are merged left to right:
 //              m' = max(m, m_c), o' = o e^(m-m') + o_c e^(m_c-m'), l likewise. A chunk in which a row sees no key does not touch
-//              that row's state. Every attention op keeps this grid, so varlen, paged, shared-prefix and decode give equal bits.
+//              that row's state. An ISA may take runs of several chunks for one, and an m that is not the maximum but near it (bf16 on
+//              tiles: simd/attention_walk_tile.h). Every attention op keeps this grid, so varlen, paged, shared-prefix and decode give
+//              equal bits.
 //   vocabulary The log-sum-exp over the vocabulary is folded in chunks of TK_VOCAB_CHUNK columns at absolute columns; the chunks' states
 //              are added left to right in double, under the row's largest maximum, in logprob and sample alike.
 #ifndef THINKER_H

@@ -16,7 +16,7 @@
 // Numerics: every s and oc is one accumulator over increasing k steps from +0, as in gemm.h. Keys that no row of the tile sees are
 // left out of the steps; their weights are 0, so that changes nothing but the sign of a zero, which store's last addition takes away.
 // lc adds vectors of VL keys in increasing order and then the lanes by halves. In bf16 p is rounded for the product, not in lc. With tile
-// instructions bf16 is attention_chunk_tile.h's.
+// instructions bf16 is attention_walk_tile.h's.
 #ifndef TK_SIMD_ATTENTION_CHUNK_H
 #define TK_SIMD_ATTENTION_CHUNK_H
 
@@ -333,14 +333,34 @@ ATTN_BLOCKS(f32, float, ATTN_KSTEPS_F32, 0)
 TK_INLINE long query_stride_f32(const tk_attention_tile *t) { return t->dimp; }
 #if TK_TILES
 TK_INLINE long query_stride_bf16(const tk_attention_tile *t) { return (t->dim + 31) / 32 * 32; }
-#include "attention_chunk_tile.h"
 #else
 TK_INLINE long query_stride_bf16(const tk_attention_tile *t) { return t->dimp; }
 ATTN_SOFTMAX(bf16, attn_bf16)
 ATTN_BLOCKS(bf16, attn_bf16, ATTN_KSTEPS_BF16, TK_ISA_LEVEL == 3)
 #endif
 
-static void TK_SIMD(attention_merge)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o)
+// A run is a chunk.
+#define ATTN_WALK(T)                                                                                                                       \
+    static void TK_SIMD(attention_walk_##T)(const tk_attention_tile *t, int64_t row, int64_t rows, const tk_chunks *c, int64_t from,       \
+                                            int64_t to, int first, const char *after)                                                      \
+    {                                                                                                                                      \
+        for (int64_t i = from; i < to; i++, first = 0) {                                                                                   \
+            const char *here = tk_chunk_at(c, i);                                                                                          \
+            TK_SIMD(attention_chunk_##T)(t, row, rows, i * TK_CHUNK, here, first, i + 1 < to ? tk_chunk_at(c, i + 1) : after ? after : here); \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    static void TK_SIMD(attention_close_##T)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t to)                            \
+    {                                                                                                                                      \
+        (void)t, (void)row, (void)rows, (void)to;                                                                                          \
+    }                                                                                                                                      \
+                                                                                                                                           \
+    static void TK_SIMD(attention_merge_##T)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o)                        \
+    {                                                                                                                                      \
+        merge_state(t, row, rows, o);                                                                                                      \
+    }
+
+TK_INLINE void merge_state(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o)
 {
     merge_weights(t, row, rows);
     for (long r = row; r < row + rows; r++) {
@@ -348,6 +368,16 @@ static void TK_SIMD(attention_merge)(const tk_attention_tile *t, int64_t row, in
         for (long j = 0; j < t->dimp; j += VL) merge_vector(t->o + r * t->dimp + j, keep, take, v_load(o + (r - row) * t->dimp + j));
     }
 }
+
+ATTN_WALK(f32)
+#if TK_TILES
+#define ATTN_UNIT_BF16 LN_2
+#include "attention_walk_tile.h"
+#else
+#define ATTN_UNIT_BF16 1.0f
+ATTN_WALK(bf16)
+#endif
+#define ATTN_UNIT_F32 1.0f
 
 // A row of n floats in vectors.
 TK_INLINE void copy_f32(float *y, const float *x, long n)
@@ -361,9 +391,13 @@ TK_INLINE void query_row_f32(float *y, const void *x, long n) { copy_f32(y, x, n
 TK_INLINE void query_row_bf16(attn_bf16 *y, const void *x, long n)
 {
 #if TK_TILES
-    if (n % TILE_K) v_store((float *)(y + n / TILE_K * TILE_K), v_zero());
-#endif
-#if TK_ISA_LEVEL >= 4 || TK_TILES
+    const long whole = n / TILE_K * TILE_K;
+    if (whole < n) {  // what is left of n lies at the end of its tile, or begins it if there is no other
+        v_store((float *)(y + whole), v_zero());
+        copy_f32((float *)(y + (whole ? whole + TILE_K - (n - whole) : 0)), (const float *)((const attn_bf16 *)x + whole), (n - whole) / 2);
+    }
+    copy_f32((float *)y, x, whole / 2);
+#elif TK_ISA_LEVEL >= 4
     copy_f32((float *)y, x, n / 2);  // n is even
 #else
     const uint16_t *h = x;
@@ -390,7 +424,8 @@ TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n, int
     if (j < n) v_storen_bf16(y + j, v_fma(v_load(o + j), share, v_zero()), n - j);
 }
 
-#define ATTN_ROWS(T, type, A)                                                                                                              \
+// UNIT: m's, in natural logarithms.
+#define ATTN_ROWS(T, type, A, UNIT)                                                                                                            \
     static void TK_SIMD(attention_query_##T)(const tk_attention_tile *t, int64_t row, int64_t positions, int64_t heads, const void *q,     \
                                              int64_t ld)                                                                                   \
     {                                                                                                                                      \
@@ -408,10 +443,10 @@ TK_INLINE void store_row_bf16(uint16_t *y, const float *o, vf share, long n, int
         for (long p = 0; p < positions; p++, y += ld)                                                                                      \
             for (long h = 0; h < heads; h++, row++) {                                                                                      \
                 store_row_##T(y + h * t->dim, t->o + row * t->dimp, v_set1(1.0f / t->l[row]), t->dim, t->past);                            \
-                if (lse) lse[p * ldl + h] = t->m[row] + logf(t->l[row]);                                                                   \
+                if (lse) lse[p * ldl + h] = t->m[row] * UNIT + logf(t->l[row]);                                                                   \
             }                                                                                                                              \
     }
-ATTN_ROWS(f32, float, float)
-ATTN_ROWS(bf16, uint16_t, attn_bf16)
+ATTN_ROWS(f32, float, float, ATTN_UNIT_F32)
+ATTN_ROWS(bf16, uint16_t, attn_bf16, ATTN_UNIT_BF16)
 
 #endif
