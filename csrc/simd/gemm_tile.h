@@ -259,11 +259,11 @@ static void TK_SIMD(tile_product)(int64_t m, int64_t panels, int64_t k, const tk
             g.last = ends[p % 2];
             memcpy(ends[p % 2], g.w + tiles * PRODUCT_LANES, (size_t)(panel - (first + tiles) * PRODUCT_LANES));
         }
-        if (row_tiles <= 2) {
+        if (row_tiles <= 2) {  // the chunks of a panel follow each other, and its sums stay in the accumulators
             const product_sums now = {g.sums, row_tiles == 2 ? g.sums + 2 * TILE_BYTES : NULL};
-            const product_turn turn = product_turn_of(kept, now, g.more);
-            if (row_tiles == 1) product_single(&g, &turn, g.a, NULL, 1);
-            else product_pair(&g, &turn, g.a, 1);
+            const product_turn turn = product_turn_of(kept, now, 0);
+            if (row_tiles == 1) product_single(&g, chunk ? NULL : &turn, g.a, NULL, 1);
+            else product_pair(&g, chunk ? NULL : &turn, g.a, 1);
             kept = now;
             continue;
         }
