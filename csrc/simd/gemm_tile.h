@@ -12,8 +12,8 @@
 // past L1. Meanwhile the next panel's lanes are brought into L2 at an even rate. An element of C is the sum over K's tiles in increasing
 // order, so its bits depend on neither m nor the place in a tile.
 //
-// Floor: 2 m n k FLOP at the tiles' peak (1,024 a cycle), or W's bytes at the read bandwidth, whichever is later. One core with a peak of 3.4
-// TFLOP/s: 2.4 with all operands in L2 (1.8 where A went through L1), 1.6 to 1.9 of 240 rows with W in memory. There L1's 16 requests are
+// Floor: 2 m n k FLOP at the tiles' peak (1,024 a cycle), or W's bytes at the read bandwidth, whichever is later. One core with a peak of 2.8
+// TFLOP/s (3.4 on the same operands all the time): 2.4 with all operands in L2 (1.8 where A went through L1), 1.6 to 1.9 of 240 rows with W in memory. There L1's 16 requests are
 // what limits it: a line that is fetched ahead holds one for as long as memory takes, and A's tiles from L2 need them, too.
 #ifndef TK_SIMD_GEMM_TILE_H
 #define TK_SIMD_GEMM_TILE_H
