@@ -3,11 +3,11 @@
 # make test     pass the tests
 # make bench    every kernel against the roof of this machine
 # make lib      build/libthinker_cpu.so, for programs built without cgo
-# make race sanitize purego fuzz lint      the further checks of .ci/run
+# make race sanitize purego clang fuzz lint      the further checks of .ci/run
 GO ?= go
 FUZZTIME ?= 5s
 
-.PHONY: all demo test bench lib race sanitize purego fuzz lint clean
+.PHONY: all demo test bench lib race sanitize purego clang fuzz lint clean
 all:
 	$(GO) build -o bin/ ./tools/thinker
 
@@ -34,9 +34,17 @@ race:
 sanitize:
 	CGO_CFLAGS="-fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -timeout 30m -asan ./binding/...
 
-# The build without a C compiler, over the shared library, whose calls are what differs.
+# The build without a C compiler, over the shared library, whose calls are what differs. (-count=1: a test's cached result knows the library's
+# path alone.)
 purego: lib
-	CGO_ENABLED=0 THINKER_CPU_LIB=$(CURDIR)/build/libthinker_cpu.so $(GO) test -short ./binding/... ./engine ./grpo ./tools/...
+	CGO_ENABLED=0 THINKER_CPU_LIB=$(CURDIR)/build/libthinker_cpu.so $(GO) test -count=1 -short ./binding/... ./engine ./grpo ./tools/...
+
+# The kernels from the other compiler.
+clang:
+	CC=clang cmake -S . -B build/clang -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/clang --parallel
+	CGO_ENABLED=0 THINKER_CPU_LIB=$(CURDIR)/build/clang/libthinker_cpu.so $(GO) test -count=1 ./binding/...
+	CC=clang $(GO) build ./...
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files"; exit 1; }

@@ -33,7 +33,7 @@ int32_t tk_cpu_swiglu(uint64_t ctx, tk_swiglu_args *a, tk_error *err)
     TK_TRY(tk_check_matrix(err, "swiglu", "gate", a->gate, rows, cols, a->ldgate, elem));
     TK_TRY(tk_check_matrix(err, "swiglu", "up", a->up, rows, cols, a->ldup, elem));
     TK_TRY(tk_check_matrix(err, "swiglu", "y", a->y, rows, cols, a->ldy, elem));
-    activation f = {.two = cx->kernels->elementwise.swiglu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->gate),
+    activation f = {.two = cx->kernels->elementwise->swiglu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->gate),
                     .up = TK_PTR(const char, a->up), .y = TK_PTR(char, a->y), .ldx = a->ldgate * elem, .ldup = a->ldup * elem,
                     .ldy = a->ldy * elem, .elem = elem};
     if (a->ldgate == cols && a->ldup == cols && a->ldy == cols) cols *= rows, rows = 1;
@@ -48,7 +48,7 @@ int32_t tk_cpu_gelu(uint64_t ctx, tk_gelu_args *a, tk_error *err)
     int64_t elem = tk_dtype_bytes(a->dtype), rows = a->rows, cols = a->cols;
     TK_TRY(tk_check_matrix(err, "gelu", "x", a->x, rows, cols, a->ldx, elem));
     TK_TRY(tk_check_matrix(err, "gelu", "y", a->y, rows, cols, a->ldy, elem));
-    activation f = {.one = cx->kernels->elementwise.gelu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x), .y = TK_PTR(char, a->y),
+    activation f = {.one = cx->kernels->elementwise->gelu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x), .y = TK_PTR(char, a->y),
                     .ldx = a->ldx * elem, .ldy = a->ldy * elem, .elem = elem};
     if (a->ldx == cols && a->ldy == cols) cols *= rows, rows = 1;
     tk_run_blocks(cx, rows, cols, 2 * elem + ARITHMETIC, TK_SPLIT_COLS, activation_block, &f);

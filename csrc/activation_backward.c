@@ -37,7 +37,7 @@ int32_t tk_cpu_swiglu_backward(uint64_t ctx, tk_swiglu_backward_args *a, tk_erro
     TK_TRY(tk_check_matrix(err, "swiglu_backward", "dy", a->dy, rows, cols, a->lddy, 4));
     TK_TRY(tk_check_matrix(err, "swiglu_backward", "dgate", a->dgate, rows, cols, a->lddgate, 4));
     TK_TRY(tk_check_matrix(err, "swiglu_backward", "dup", a->dup, rows, cols, a->lddup, 4));
-    activation_backward f = {.swiglu = cx->kernels->backward.swiglu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->gate),
+    activation_backward f = {.swiglu = cx->kernels->backward->swiglu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->gate),
                              .up = TK_PTR(const char, a->up), .dy = TK_PTR(const float, a->dy), .dx = TK_PTR(float, a->dgate),
                              .dup = TK_PTR(float, a->dup), .ldx = a->ldgate * elem, .ldup = a->ldup * elem, .lddy = a->lddy,
                              .lddx = a->lddgate, .lddup = a->lddup, .elem = elem};
@@ -53,7 +53,7 @@ int32_t tk_cpu_gelu_backward(uint64_t ctx, tk_gelu_backward_args *a, tk_error *e
     TK_TRY(tk_check_matrix(err, "gelu_backward", "x", a->x, rows, cols, a->ldx, elem));
     TK_TRY(tk_check_matrix(err, "gelu_backward", "dy", a->dy, rows, cols, a->lddy, 4));
     TK_TRY(tk_check_matrix(err, "gelu_backward", "dx", a->dx, rows, cols, a->lddx, 4));
-    activation_backward f = {.gelu = cx->kernels->backward.gelu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x),
+    activation_backward f = {.gelu = cx->kernels->backward->gelu[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x),
                              .dy = TK_PTR(const float, a->dy), .dx = TK_PTR(float, a->dx), .ldx = a->ldx * elem, .lddy = a->lddy,
                              .lddx = a->lddx, .elem = elem};
     tk_run_blocks(cx, rows, cols, elem + 8 + ARITHMETIC, TK_SPLIT_COLS, activation_backward_block, &f);

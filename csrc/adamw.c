@@ -39,7 +39,7 @@ int32_t tk_cpu_adamw(uint64_t ctx, tk_adamw_args *a, tk_error *err)
                a->weight_decay);
     TK_REQUIRE(isfinite(a->grad_scale), "adamw: grad_scale is %g, must be finite", a->grad_scale);
     double step = (double)a->step;
-    update u = {.step = cx->kernels->backward.adamw, .w = TK_PTR(float, a->w), .m = TK_PTR(float, a->m), .v = TK_PTR(float, a->v),
+    update u = {.step = cx->kernels->backward->adamw, .w = TK_PTR(float, a->w), .m = TK_PTR(float, a->m), .v = TK_PTR(float, a->v),
                 .g = TK_PTR(const float, a->g),
                 .factors = {.grad_scale = (float)a->grad_scale, .decay = (float)(1 - a->lr * a->weight_decay), .from_m = (float)(1 - a->beta1),
                             .from_g = (float)-a->beta1, .beta2 = (float)a->beta2, .add2 = (float)(1 - a->beta2),

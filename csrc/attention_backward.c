@@ -418,7 +418,7 @@ static int32_t check(const tk_attention_backward_args *a, const tk_heads *h, con
 int32_t tk_cpu_attention_backward(uint64_t ctx, tk_attention_backward_args *a, tk_error *err)
 {
     TK_ENTER("attention_backward");
-    const tk_attention_backward_kernels *kernels = &cx->kernels->attention_backward;
+    const tk_attention_backward_kernels *kernels = cx->kernels->attention_backward;
     backward w = {.k = a->dtype == TK_BF16 ? &kernels->bf16 : &kernels->f32, .a = a};
     TK_TRY(tk_heads_init(&w.h, "attention_backward", a->dtype, a->heads, a->kv_heads, a->dim, err));
     TK_REQUIRE(a->segments >= 0 && a->segments <= INT32_MAX, "attention_backward: segments is %lld, must be from 0 to %d", (long long)a->segments,

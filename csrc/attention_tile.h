@@ -32,7 +32,7 @@ int32_t tk_heads_init(tk_heads *h, const char *op, uint32_t dtype, int64_t heads
 
 static inline const tk_attention_ops *tk_attention_of(const tk_context *cx, uint32_t dtype)
 {
-    return dtype == TK_BF16 ? &cx->kernels->attention.bf16 : &cx->kernels->attention.f32;
+    return dtype == TK_BF16 ? &cx->kernels->attention->bf16 : &cx->kernels->attention->f32;
 }
 
 // The parts of a workspace, as offsets from its first aligned byte. attention_paged has no keys of its own to pack (keys is 0), and it

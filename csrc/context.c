@@ -9,7 +9,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#if defined(__linux__)
 #include <sys/syscall.h>
+#endif
 #include <unistd.h>
 
 int32_t tk_fail(tk_error *err, int32_t code, const char *format, ...)
@@ -24,44 +26,58 @@ int32_t tk_fail(tk_error *err, int32_t code, const char *format, ...)
     return code;
 }
 
+// The processor is asked itself (Intel SDM, volume 2A, CPUID, and volume 1, 13.3): the __builtin_cpu_supports that some toolchains link knows of
+// no extension at all.
 #if defined(__x86_64__)
-// Whether the processor has tiles of bf16 (CPUID 7.0: EDX bits 22 and 24) and Linux lets this process use them: it saves their 8 KB for those
-// that ask (ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA), which may be refused, as where a thread's signal stack is too small.
-static int has_tiles(void)
+enum {
+    CPUID_1_ECX_FMA_OSXSAVE = 1 << 12 | 1 << 27,
+    CPUID_7_EBX_AVX2 = 1 << 5,
+    CPUID_7_EDX_AMX_BF16_TILE = 1 << 22 | 1 << 24,
+    CPUID_7_1_EAX_AVX512_BF16 = 1 << 5,
+    XCR0_AVX = 0x6,      // states that the system saves
+    XCR0_AVX512 = 0xe6,
+};
+static const unsigned CPUID_7_EBX_AVX512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // F, DQ, BW, VL
+
+static int has_all(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
+
+// Whether Linux lets this process use tiles: it saves their 8 KB for those that ask (ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA), which may be
+// refused, as where a thread's signal stack is too small.
+static int may_use_tiles(void)
 {
-    if (!TK_BUILDS_AMX) return 0;
-    unsigned a, b, c, d;
-    const unsigned both = 1u << 22 | 1u << 24;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & both) != both) return 0;
 #if defined(__linux__) && defined(SYS_arch_prctl)
     return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
 #else
     return 0;
 #endif
 }
-#endif
 
 static uint32_t best_isa(void)
 {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return !__builtin_cpu_supports("avx512bf16") ? TK_ISA_AVX512 : has_tiles() ? TK_ISA_AMX : TK_ISA_AVX512_BF16;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return TK_ISA_AVX2;
-#endif
-    return TK_ISA_SCALAR;
+    unsigned a, b, c, d, saved, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !has_all(c, CPUID_1_ECX_FMA_OSXSAVE)) return TK_ISA_SCALAR;
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    if (!has_all(saved, XCR0_AVX) || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has_all(b, CPUID_7_EBX_AVX2)) return TK_ISA_SCALAR;
+    if (!has_all(saved, XCR0_AVX512) || !has_all(b, CPUID_7_EBX_AVX512)) return TK_ISA_AVX2;
+    const int tiles = TK_BUILDS_AMX && has_all(d, CPUID_7_EDX_AMX_BF16_TILE);
+    if (a < 1 || !__get_cpuid_count(7, 1, &a, &b, &c, &d) || !has_all(a, CPUID_7_1_EAX_AVX512_BF16)) return TK_ISA_AVX512;
+    return tiles && may_use_tiles() ? TK_ISA_AMX : TK_ISA_AVX512_BF16;
 }
 
-// Tiles do a product of many rows ten times as fast as vectors do. Without them: Intel's processors issue vdpbf16ps once in two cycles, and two FMAs in each: the pair of FMAs that stands for a lane product is then
-// the faster one, by 1.7 in matmul. AMD's issue both alike. The choice is one of the processor's make, never of a timing: it shows in
-// the bits.
-static uint32_t auto_isa(uint32_t best)
+static int is_intel(void)
 {
-#if defined(__x86_64__)
-    if (best == TK_ISA_AVX512_BF16 && __builtin_cpu_is("intel")) return TK_ISA_AVX512;
-#endif
-    return best;
+    unsigned a, b, c, d;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
 }
+#else
+static uint32_t best_isa(void) { return TK_ISA_SCALAR; }
+static int is_intel(void) { return 0; }
+#endif
+
+// Tiles do a product of many rows ten times as fast as vectors do. Without them: Intel's processors issue vdpbf16ps once in two cycles, and
+// two FMAs in each: the pair of FMAs that stands for a lane product is then the faster one, by 1.7 in matmul. AMD's issue both alike. The
+// choice is one of the processor's make, never of a timing: it shows in the bits.
+static uint32_t auto_isa(uint32_t best) { return best == TK_ISA_AVX512_BF16 && is_intel() ? TK_ISA_AVX512 : best; }
 
 static const tk_kernels *kernels_of(uint32_t isa)
 {
@@ -80,8 +96,10 @@ static const tk_kernels *kernels_of(uint32_t isa)
 
 static int cpus_allowed(void)
 {
+#if defined(__linux__)
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
 }

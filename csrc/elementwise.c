@@ -27,7 +27,7 @@ int32_t tk_cpu_fill(uint64_t ctx, tk_fill_args *a, tk_error *err)
     int64_t elem = tk_dtype_bytes(a->dtype);
     TK_REQUIRE(a->n < (uint64_t)1 << TK_MAX_EXTENT_BITS, "fill: n is %llu", (unsigned long long)a->n);
     TK_TRY(tk_check_vector(err, "fill", "x", a->x, (int64_t)a->n, elem));
-    span s = {.k = &cx->kernels->elementwise, .y = TK_PTR(char, a->x), .elem_y = elem, .which = tk_dtype_index(a->dtype), .value = a->value,
+    span s = {.k = cx->kernels->elementwise, .y = TK_PTR(char, a->x), .elem_y = elem, .which = tk_dtype_index(a->dtype), .value = a->value,
               .past = (int64_t)a->n * elem >= FILL_PAST};
     tk_run_blocks(cx, 1, (int64_t)a->n, elem, TK_SPLIT_COLS, fill_block, &s);
     return TK_OK;
@@ -53,7 +53,7 @@ int32_t tk_cpu_cast(uint64_t ctx, tk_cast_args *a, tk_error *err)
     int64_t ex = tk_dtype_bytes(a->dtype_x), ey = tk_dtype_bytes(a->dtype_y), rows = a->rows, cols = a->cols;
     TK_TRY(tk_check_matrix(err, "cast", "x", a->x, rows, cols, a->ldx, ex));
     TK_TRY(tk_check_matrix(err, "cast", "y", a->y, rows, cols, a->ldy, ey));
-    span s = {.k = &cx->kernels->elementwise, .y = TK_PTR(char, a->y), .a = TK_PTR(const char, a->x), .ldy = a->ldy * ey,
+    span s = {.k = cx->kernels->elementwise, .y = TK_PTR(char, a->y), .a = TK_PTR(const char, a->x), .ldy = a->ldy * ey,
               .lda = a->ldx * ex, .elem_y = ey, .elem_a = ex};
     if (s.a == s.y && ex == ey && a->ldx == a->ldy) return TK_OK;
     if (a->ldx == cols && a->ldy == cols) cols *= rows, rows = 1;
@@ -78,7 +78,7 @@ int32_t tk_cpu_add(uint64_t ctx, tk_add_args *a, tk_error *err)
     TK_TRY(tk_check_vector(err, "add", "a", a->a, (int64_t)a->n, elem));
     TK_TRY(tk_check_vector(err, "add", "b", a->b, (int64_t)a->n, elem));
     TK_TRY(tk_check_vector(err, "add", "y", a->y, (int64_t)a->n, elem));
-    span s = {.k = &cx->kernels->elementwise, .y = TK_PTR(char, a->y), .a = TK_PTR(const char, a->a), .b = TK_PTR(const char, a->b),
+    span s = {.k = cx->kernels->elementwise, .y = TK_PTR(char, a->y), .a = TK_PTR(const char, a->a), .b = TK_PTR(const char, a->b),
               .elem_y = elem, .which = tk_dtype_index(a->dtype)};
     tk_run_blocks(cx, 1, (int64_t)a->n, 3 * elem, TK_SPLIT_COLS, add_block, &s);
     return TK_OK;

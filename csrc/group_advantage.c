@@ -204,7 +204,7 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
     const int64_t n = a->n;
     const double *rewards = TK_PTR(const double, a->rewards);
     const int32_t *group = TK_PTR(const int32_t, a->group);
-    pass w = {.k = &cx->kernels->loss, .x = rewards, .group = group, .n = n, .groups = a->groups};
+    pass w = {.k = cx->kernels->loss, .x = rewards, .group = group, .n = n, .groups = a->groups};
     const struct part all = run(cx, &w, LOOK);
     if (all.seen & TK_GROUPS_OUTSIDE) return tk_check_ids(err, "group_advantage", "group", group, n, a->groups);
     const int infinite = all.range.n > 0 && (isinf(all.range.least) || isinf(all.range.most));
@@ -214,7 +214,7 @@ int32_t tk_cpu_group_advantage(uint64_t ctx, tk_group_advantage_args *a, tk_erro
 
     double *sorted = TK_PTR(double, a->workspace);
     uint32_t *slot = (uint32_t *)(sorted + n), *end = slot + n;
-    groups f = {.a = a, .k = &cx->kernels->loss, .x = rewards, .y = TK_PTR(double, a->advantages), .slot = slot, .end = end, .all = all.range,
+    groups f = {.a = a, .k = cx->kernels->loss, .x = rewards, .y = TK_PTR(double, a->advantages), .slot = slot, .end = end, .all = all.range,
                 .rule = {.epsilon = a->epsilon, .scale = a->scale, .lone = a->lone}};
     if (a->scale == TK_SCALE_BATCH) f.rule.all = moments(cx, &w, &all.range).std;
     memset(end, 0, (size_t)a->groups * sizeof *end);

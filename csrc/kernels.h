@@ -3,6 +3,8 @@
 #ifndef TK_KERNELS_H
 #define TK_KERNELS_H
 
+#include "numerics.h"
+
 #include "attention_backward_kernels.h"
 #include "attention_kernels.h"
 #include "backward_kernels.h"
@@ -15,15 +17,15 @@
 
 typedef struct tk_kernels {
     uint32_t isa;
-    tk_matmul_kernels matmul;
-    tk_matmul_backward_kernels matmul_backward;
-    tk_probe_kernels probe;
-    tk_elementwise_kernels elementwise;
-    tk_attention_kernels attention;
-    tk_attention_backward_kernels attention_backward;
-    tk_vocab_kernels vocab;
-    tk_backward_kernels backward;
-    tk_loss_kernels loss;
+    const tk_matmul_kernels *matmul;
+    const tk_matmul_backward_kernels *matmul_backward;
+    const tk_probe_kernels *probe;
+    const tk_elementwise_kernels *elementwise;
+    const tk_attention_kernels *attention;
+    const tk_attention_backward_kernels *attention_backward;
+    const tk_vocab_kernels *vocab;
+    const tk_backward_kernels *backward;
+    const tk_loss_kernels *loss;
 } tk_kernels;
 
 // TK_BUILDS_AMX: whether the compiler knows the tile instructions.

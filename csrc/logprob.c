@@ -106,7 +106,7 @@ int32_t tk_cpu_logprob(uint64_t ctx, tk_logprob_args *a, tk_error *err)
     if (a->rows == 0) return TK_OK;
     TK_TRY(tk_check_ids(err, "logprob", "targets", TK_PTR(const int32_t, a->targets), a->rows, a->n));
     TK_REQUIRE(tk_vocab_left(TK_PTR(const uint32_t, a->ban), a->n) > 0, "logprob: all %lld columns are banned", (long long)a->n);
-    logprob_run r = {.a = a, .cx = cx, .k = &cx->kernels->vocab, .plan = plan_logprob(cx, a->dtype, a->rows, a->n, a->k)};
+    logprob_run r = {.a = a, .cx = cx, .k = cx->kernels->vocab, .plan = plan_logprob(cx, a->dtype, a->rows, a->n, a->k)};
     TK_REQUIRE(a->workspace && a->workspace_bytes >= r.plan.bytes, "logprob: workspace has %llu bytes, needs %llu",
                (unsigned long long)(a->workspace ? a->workspace_bytes : 0), (unsigned long long)r.plan.bytes);
     uint64_t start = a->workspace / TK_ALIGN * TK_ALIGN;

@@ -58,7 +58,7 @@ static void run_dz(void *arg, int64_t job, int thread)
 {
     const backward_run *r = arg;
     const tk_logprob_backward_args *a = r->a;
-    const tk_vocab_kernels *k = &r->kernels->vocab;
+    const tk_vocab_kernels *k = r->kernels->vocab;
     const tk_part p = tk_cut_part(&r->logits, job);
     const uint32_t *ban = TK_PTR(const uint32_t, a->ban);
     float *z = r->dz + p.row * DZ_STRIDE + p.col;
@@ -97,7 +97,7 @@ static void run_dw(const backward_run *r, int64_t job, float *scratch)
         .lddw = a->lddw,
         .scratch = scratch,
     };
-    r->kernels->matmul_backward.dw(&b);
+    r->kernels->matmul_backward->dw(&b);
 }
 
 static void run_dx(const backward_run *r, int64_t job, float *scratch)
@@ -118,7 +118,7 @@ static void run_dx(const backward_run *r, int64_t job, float *scratch)
         .lddx = a->lddx,
         .scratch = scratch,
     };
-    r->kernels->matmul_backward.dx(&b);
+    r->kernels->matmul_backward->dx(&b);
 }
 
 // The jobs of dw, then those of dx.

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "numerics.h"
 #include "vocab_kernels.h"
 
 // m is the maximum of z so far, s the sum of e^(z-m), t that of (z-m) e^(z-m); s is 0 before the first column.

@@ -82,7 +82,7 @@ static void matmul_run(void *arg, int64_t job, int thread)
         .ldy = a->ldy,
         .past = p->past,
     };
-    p->cx->kernels->matmul.block(&b);
+    p->cx->kernels->matmul->block(&b);
 }
 
 // resident_rows is how many of m rows a pass has that stay in L2, as evenly as they come; 0 where those would be few, or where the product goes

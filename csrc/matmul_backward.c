@@ -126,7 +126,7 @@ int32_t tk_cpu_matmul_dx(uint64_t ctx, tk_matmul_dx_args *a, tk_error *err)
     TK_TRY(check_workspace(err, "matmul_dx", cx, a->workspace, a->workspace_bytes));
     const int threads = threads_for(cx, a->m, a->n, a->k);
     backward_job r = {
-        .kernels = &cx->kernels->matmul_backward,
+        .kernels = cx->kernels->matmul_backward,
         .cut = tk_cut_output(a->m, a->k, TILE_ROWS, TK_BACKWARD_PANELS / 2, threads),
         .dx = a,
     };
@@ -147,7 +147,7 @@ int32_t tk_cpu_matmul_dw(uint64_t ctx, tk_matmul_dw_args *a, tk_error *err)
     TK_TRY(check_workspace(err, "matmul_dw", cx, a->workspace, a->workspace_bytes));
     const int threads = threads_for(cx, a->m, a->n, a->k);
     backward_job r = {
-        .kernels = &cx->kernels->matmul_backward,
+        .kernels = cx->kernels->matmul_backward,
         .cut = tk_cut_output(a->n, a->k, TK_BACKWARD_ROWS, TK_BACKWARD_PANELS, threads),
         .dw = a,
     };

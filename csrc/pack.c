@@ -49,7 +49,7 @@ int32_t tk_cpu_pack(uint64_t ctx, tk_pack_args *a, tk_error *err)
 {
     TK_ENTER("pack");
     TK_TRY(pack_check("pack", a, err));
-    pack_job p = {.a = a, .panel = cx->kernels->matmul.pack};
+    pack_job p = {.a = a, .panel = cx->kernels->matmul->pack};
     tk_pool_run(cx->pool, pack_jobs(a), pack_run, &p);
     return TK_OK;
 }
@@ -58,7 +58,7 @@ int32_t tk_cpu_unpack(uint64_t ctx, tk_pack_args *a, tk_error *err)
 {
     TK_ENTER("unpack");
     TK_TRY(pack_check("unpack", a, err));
-    pack_job p = {.a = a, .panel = cx->kernels->matmul.unpack};
+    pack_job p = {.a = a, .panel = cx->kernels->matmul->unpack};
     tk_pool_run(cx->pool, pack_jobs(a), pack_run, &p);
     return TK_OK;
 }

@@ -27,7 +27,7 @@ int32_t tk_cpu_patch_embed(uint64_t ctx, tk_patch_embed_args *a, tk_error *err)
     if (a->m == 0) return TK_OK;
     if (a->dtype == TK_BF16) {
         TK_TRY(tk_check_matrix(err, "patch_embed", "workspace", a->workspace, a->m, a->k, a->k, 2));
-        narrow_job p = {.a = a, .kernels = &cx->kernels->matmul};
+        narrow_job p = {.a = a, .kernels = cx->kernels->matmul};
         tk_pool_run(cx->pool, tk_ceil_div(a->m * a->k, NARROW_ELEMENTS), narrow_run, &p);
     }
     tk_matmul_args product = {

@@ -144,7 +144,7 @@ int32_t tk_cpu_policy_loss(uint64_t ctx, tk_policy_loss_args *a, tk_error *err)
     if (a->low) TK_TRY(tk_check_vector(err, "policy_loss", "low", a->low, sequences, 4));
     if (a->high) TK_TRY(tk_check_vector(err, "policy_loss", "high", a->high, sequences, 4));
 
-    losses l = {.a = a, .k = &cx->kernels->loss, .cu = cu, .weight = TK_PTR(const double, a->weight), .whole = a->level == TK_LEVEL_SEQUENCE && !nll,
+    losses l = {.a = a, .k = cx->kernels->loss, .cu = cu, .weight = TK_PTR(const double, a->weight), .whole = a->level == TK_LEVEL_SEQUENCE && !nll,
                 .constant = a->kind == TK_LOSS_CISPO || a->kind == TK_LOSS_CISPO_CLIP,
                 .tokens = {TK_PTR(const double, a->logprob), nll ? NULL : TK_PTR(const double, a->old), TK_PTR(const double, a->ref),
                            nll ? NULL : TK_PTR(const double, a->advantage), TK_PTR(double, a->grad)}};

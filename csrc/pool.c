@@ -14,6 +14,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define POOL_PAUSE() _mm_pause()
+#elif defined(__aarch64__)
+#define POOL_PAUSE() __asm__ volatile("isb")  // some 10 ns, as x86's pause; yield is none
 #else
 #define POOL_PAUSE() ((void)0)
 #endif

@@ -62,7 +62,7 @@ static void probe_run(void *arg, int64_t job, int thread)
 static void probe_once(tk_context *cx, tk_probe_args *a, int manner)
 {
     const int threads = tk_pool_threads(cx->pool);
-    probe_job p = {.a = a, .kernels = &cx->kernels->probe, .threads = threads, .manner = manner};
+    probe_job p = {.a = a, .kernels = cx->kernels->probe, .threads = threads, .manner = manner};
     tk_pool_run(cx->pool, threads, probe_run, &p);
     double begin = p.parts[0].begin, end = p.parts[0].end, work = 0;
     for (int i = 0; i < threads; i++) {
@@ -98,7 +98,7 @@ int32_t tk_cpu_probe(uint64_t ctx, tk_probe_args *a, tk_error *err)
     const int threads = tk_pool_threads(cx->pool);
     TK_REQUIRE(a->kind >= TK_PROBE_FMA_F32 && a->kind <= TK_PROBE_TILE_BF16, "probe: kind is %u, not one of TK_PROBE_*", a->kind);
     TK_REQUIRE(a->repeats > 0, "probe: repeats is 0");
-    if (a->kind == TK_PROBE_TILE_BF16 && !cx->kernels->probe.tile_bf16) return tk_fail(err, TK_UNSUPPORTED, "probe: isa %u has no tiles", cx->isa);
+    if (a->kind == TK_PROBE_TILE_BF16 && !cx->kernels->probe->tile_bf16) return tk_fail(err, TK_UNSUPPORTED, "probe: isa %u has no tiles", cx->isa);
     TK_REQUIRE(threads <= PROBE_THREADS, "probe: the context has %d threads, more than %d", threads, PROBE_THREADS);
     if (a->kind == TK_PROBE_READ || a->kind == TK_PROBE_COPY) {
         TK_TRY(tk_check_vector(err, "probe", "addr", a->addr, a->bytes <= INT64_MAX ? (int64_t)a->bytes : INT64_MAX, 1));

@@ -30,7 +30,7 @@ int32_t tk_cpu_rmsnorm(uint64_t ctx, tk_rmsnorm_args *a, tk_error *err)
     TK_TRY(tk_check_matrix(err, "rmsnorm", "y", a->y, a->rows, a->cols, a->ldy, elem));
     TK_TRY(tk_check_vector(err, "rmsnorm", "weight", a->weight, a->cols, 4));
     if (a->rstd) TK_TRY(tk_check_vector(err, "rmsnorm", "rstd", a->rstd, a->rows, 4));
-    rmsnorm_rows r = {.kernel = cx->kernels->elementwise.rmsnorm[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x),
+    rmsnorm_rows r = {.kernel = cx->kernels->elementwise->rmsnorm[tk_dtype_index(a->dtype)], .x = TK_PTR(const char, a->x),
                       .y = TK_PTR(char, a->y), .weight = TK_PTR(const float, a->weight), .rstd = TK_PTR(float, a->rstd),
                       .ldx = a->ldx * elem, .ldy = a->ldy * elem, .cols = a->cols, .eps = a->eps};
     tk_run_blocks(cx, a->rows, a->cols, 2 * elem, TK_WHOLE_ROWS, rmsnorm_block, &r);

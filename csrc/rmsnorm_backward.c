@@ -74,7 +74,7 @@ int32_t tk_cpu_rmsnorm_backward(uint64_t ctx, tk_rmsnorm_backward_args *a, tk_er
     TK_TRY(tk_check_matrix(err, "rmsnorm_backward", "dy", a->dy, rows, cols, a->lddy, 4));
     TK_TRY(tk_check_matrix(err, "rmsnorm_backward", "dx", a->dx, rows, cols, a->lddx, 4));
     if (a->dw) TK_TRY(tk_check_vector(err, "rmsnorm_backward", "dw", a->dw, cols, 4));
-    rmsnorm_backward s = {.k = &cx->kernels->backward, .dtype = tk_dtype_index(a->dtype), .x = TK_PTR(const char, a->x),
+    rmsnorm_backward s = {.k = cx->kernels->backward, .dtype = tk_dtype_index(a->dtype), .x = TK_PTR(const char, a->x),
                           .weight = TK_PTR(const float, a->weight), .rstd = TK_PTR(const float, a->rstd), .dy = TK_PTR(const float, a->dy),
                           .dx = TK_PTR(float, a->dx), .dw = TK_PTR(float, a->dw), .rows = rows, .cols = cols, .ldx = a->ldx * elem,
                           .lddy = a->lddy, .lddx = a->lddx, .elem = elem, .accumulate = (int)a->accumulate};

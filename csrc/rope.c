@@ -81,7 +81,7 @@ int32_t tk_cpu_rope_table(uint64_t ctx, tk_rope_table_args *a, tk_error *err)
     TK_TRY(tk_check_matrix(err, "rope_table", "sin", a->sin, a->n, a->half, a->half, 4));
     const int32_t *axis = TK_PTR(const int32_t, a->axis);
     TK_TRY(tk_check_ids(err, "rope_table", "axis", axis, a->half, a->axes));
-    rope_angles t = {.k = &cx->kernels->elementwise, .positions = TK_PTR(const int32_t, a->positions), .axis = axis,
+    rope_angles t = {.k = cx->kernels->elementwise, .positions = TK_PTR(const int32_t, a->positions), .axis = axis,
                      .inv_freq = TK_PTR(const float, a->inv_freq), .cos = TK_PTR(float, a->cos), .sin = TK_PTR(float, a->sin),
                      .axes = a->axes, .half = a->half, .ldp = a->ldp};
     for (int64_t j = 0; j < t.half; j++) t.inv_most = fabsf(t.inv_freq[j]) > t.inv_most ? fabsf(t.inv_freq[j]) : t.inv_most;
@@ -122,7 +122,7 @@ int32_t tk_cpu_rope(uint64_t ctx, tk_rope_args *a, tk_error *err)
     TK_TRY(tk_check_matrix(err, "rope", "x", a->x, a->rows, cols, a->ldx, elem));
     TK_TRY(tk_check_matrix(err, "rope", "cos", a->cos, a->rows, a->dim / 2, a->dim / 2, 4));
     TK_TRY(tk_check_matrix(err, "rope", "sin", a->sin, a->rows, a->dim / 2, a->dim / 2, 4));
-    rope_rows r = {.row = cx->kernels->elementwise.rope[tk_dtype_index(a->dtype)], .x = TK_PTR(char, a->x), .cos = TK_PTR(const float, a->cos),
+    rope_rows r = {.row = cx->kernels->elementwise->rope[tk_dtype_index(a->dtype)], .x = TK_PTR(char, a->x), .cos = TK_PTR(const float, a->cos),
                    .sin = TK_PTR(const float, a->sin), .heads = a->heads, .dim = a->dim, .ldx = a->ldx * elem, .sign = a->inverse ? -1 : 1};
     tk_run_blocks(cx, a->rows, cols, 2 * elem, TK_WHOLE_ROWS, rope_block, &r);
     return TK_OK;

@@ -60,7 +60,7 @@ int32_t tk_cpu_rows(uint64_t ctx, tk_rows_args *a, tk_error *err)
         TK_REQUIRE(n <= a->rows_y, "rows: n is %lld, y has %lld rows", (long long)n, (long long)a->rows_y);
     }
     if (n == 0 || a->cols == 0) return TK_OK;
-    row_copy r = {.copy = cx->kernels->elementwise.copy, .x = TK_PTR(const char, a->x), .y = TK_PTR(char, a->y), .src = src, .dst = dst,
+    row_copy r = {.copy = cx->kernels->elementwise->copy, .x = TK_PTR(const char, a->x), .y = TK_PTR(char, a->y), .src = src, .dst = dst,
                   .ldx = a->ldx * elem, .ldy = a->ldy * elem, .elem = elem};
     if (dst) tk_run_blocks(cx, 1, a->cols, 2 * elem * n, TK_SPLIT_COLS, scatter_block, &(scatter){&r, n});
     else tk_run_blocks(cx, n, a->cols, 2 * elem, TK_SPLIT_COLS, rows_block, &r);

@@ -55,7 +55,7 @@ int32_t tk_cpu_rows_add(uint64_t ctx, tk_rows_add_args *a, tk_error *err)
                    (long long)a->rows_x);
     }
     if (n == 0 || cols == 0) return TK_OK;
-    row_sums r = {.add = cx->kernels->elementwise.add[0], .x = TK_PTR(const float, a->x), .y = TK_PTR(float, a->y), .src = src, .dst = dst,
+    row_sums r = {.add = cx->kernels->elementwise->add[0], .x = TK_PTR(const float, a->x), .y = TK_PTR(float, a->y), .src = src, .dst = dst,
                   .n = n, .cols = cols, .ldx = a->ldx, .ldy = a->ldy};
     if (!dst) {
         tk_run_blocks(cx, n, cols, 12, TK_SPLIT_COLS, add_rows, &r);

@@ -159,7 +159,7 @@ int32_t tk_cpu_sample(uint64_t ctx, tk_sample_args *a, tk_error *err)
     if (a->ban) TK_TRY(tk_check_vector(err, "sample", "ban", a->ban, tk_ceil_div(a->n, 32), 4));
     if (a->rows == 0) return TK_OK;
     for (int64_t i = 0; i < a->rows; i++) TK_TRY(check_row(err, TK_PTR(const tk_sample_row, a->params) + i, i));
-    sample_run run = {.a = a, .k = &cx->kernels->vocab, .plan = plan_sample(a->rows, a->n, tk_pool_threads(cx->pool)),
+    sample_run run = {.a = a, .k = cx->kernels->vocab, .plan = plan_sample(a->rows, a->n, tk_pool_threads(cx->pool)),
                       .left = tk_vocab_left(TK_PTR(const uint32_t, a->ban), a->n)};
     TK_REQUIRE(run.left > 0, "sample: row 0: all %lld columns are banned", (long long)a->n);
     TK_REQUIRE(a->workspace && a->workspace_bytes >= run.plan.bytes, "sample: workspace has %llu bytes, needs %llu",

@@ -35,7 +35,7 @@ int32_t tk_cpu_square_sum(uint64_t ctx, tk_square_sum_args *a, tk_error *err)
     TK_TRY(tk_check_vector(err, "square_sum", "x", a->x, a->n, 4));
     double sum[BATCH];
     uint16_t nonfinite[BATCH];
-    squares s = {.square_sum = cx->kernels->backward.square_sum, .sum = sum, .nonfinite = nonfinite};
+    squares s = {.square_sum = cx->kernels->backward->square_sum, .sum = sum, .nonfinite = nonfinite};
     a->sum = 0, a->nonfinite = 0;
     for (int64_t i = 0; i < a->n; i += s.n) {
         s.x = TK_PTR(const float, a->x) + i;

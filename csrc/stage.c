@@ -20,7 +20,7 @@ static uint64_t stage_bytes(const tk_context *cx) { return STAGE_BYTES + (uint64
 
 int32_t tk_stage_open(tk_context *cx, tk_error *err)
 {
-    if (!cx->kernels->matmul.stage) return TK_OK;
+    if (!cx->kernels->matmul->stage) return TK_OK;
     if (posix_memalign(&cx->stage, HUGE_PAGE, stage_bytes(cx))) {
         cx->stage = NULL;
         return tk_fail(err, TK_OUT_OF_MEMORY, "open: no memory for %llu bytes of rows and sums", (unsigned long long)stage_bytes(cx));
@@ -41,7 +41,7 @@ static int64_t row_bytes(int64_t k) { return tk_ceil_div(k, TILE_DEPTH) * TILE_D
 
 int64_t tk_stage_rows(const tk_context *cx, uint32_t dtype, int64_t k)
 {
-    return cx->kernels->matmul.stage && dtype == TK_BF16 ? STAGE_BYTES / row_bytes(k) / (2 * TK_STAGED_TILE) * (2 * TK_STAGED_TILE) : 0;
+    return cx->kernels->matmul->stage && dtype == TK_BF16 ? STAGE_BYTES / row_bytes(k) / (2 * TK_STAGED_TILE) * (2 * TK_STAGED_TILE) : 0;
 }
 
 typedef struct stage_job {
@@ -55,7 +55,7 @@ static void stage_run(void *arg, int64_t job, int thread)
     (void)thread;
     const stage_job *p = arg;
     const int64_t row = job * TK_STAGED_TILE, left = p->m - row;
-    p->cx->kernels->matmul.stage(left < TK_STAGED_TILE ? left : TK_STAGED_TILE, p->k, p->x + row * p->ldx, p->ldx, p->cx->stage, job,
+    p->cx->kernels->matmul->stage(left < TK_STAGED_TILE ? left : TK_STAGED_TILE, p->k, p->x + row * p->ldx, p->ldx, p->cx->stage, job,
                                  tk_ceil_div(p->m, TK_STAGED_TILE));
 }
 

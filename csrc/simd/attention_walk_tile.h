@@ -202,7 +202,7 @@ TK_INLINE void attn_beside(attn_walk *w, attn_shape *a, attn_vectors *x, int n, 
 {
     if (a->fine) {
         const int from = (4 * a->done + part) * a->rows / a->all, to = (4 * a->done + part + 1) * a->rows / a->all;
-        _Pragma("GCC unroll 8") for (int i = from; i < to; i++) attn_vector(w, x, i / 4, i % 4);
+        TK_UNROLL(8) for (int i = from; i < to; i++) attn_vector(w, x, i / 4, i % 4);
     }
     if (part < 3) return;
     a->done++;
@@ -240,7 +240,7 @@ TK_INLINE attn_kept attn_product_pair(const int n, attn_walk *w, attn_shape *sha
 {
     const char *a = x->a, *b = x->b;
     const long second = w->height * x->lda;
-    _Pragma("GCC unroll 4") for (int i = 0; i < x->tiles; i++, a += TILE_LINE, b += x->b_tile) {
+    TK_UNROLL(4) for (int i = 0; i < x->tiles; i++, a += TILE_LINE, b += x->b_tile) {
         if (i + 1 == x->tiles) b = x->b_last;
         tile_load(4, a, x->lda);
         tile_pass(6, b, x->ldb);
@@ -333,7 +333,7 @@ TK_INLINE void attn_products(attn_walk *w, attn_shape shape)
             .b = keys->v, .b_last = keys->v_last, .b_tile = ATTN_TILE_STEPS * ld, .ldb = ld,
             .from = o, .from_row = keys->first ? 0 : ld, .to = o, .to_row = ld,
         };
-        _Pragma("GCC unroll 4") for (int j = 0; j + 1 < shape.columns; j += 2) {
+        TK_UNROLL(4) for (int j = 0; j + 1 < shape.columns; j += 2) {
             kept = attn_product(2, w, &shape, &rows, &x, kept);
             x.b += 2 * TILE_LINE, x.b_last += 2 * TILE_LINE, x.from += 2 * TILE_LINE, x.to += 2 * TILE_LINE;
         }
@@ -347,7 +347,7 @@ TK_INLINE void attn_products(attn_walk *w, attn_shape shape)
             .b = keys->k, .b_last = keys->k_last, .b_tile = ATTN_KEY_TILE, .ldb = ATTN_KEY_STEP,
             .to = (char *)w->scores.s, .to_row = ATTN_KEY_STEP,
         };
-        _Pragma("GCC unroll 2") for (int j = 0; j < shape.key_pairs; j++) {
+        TK_UNROLL(2) for (int j = 0; j < shape.key_pairs; j++) {
             kept = attn_product(2, w, &shape, &rows, &x, kept);
             x.b += 2 * TILE_LINE, x.b_last += 2 * TILE_LINE, x.to += 2 * TILE_LINE;
         }

@@ -99,17 +99,13 @@ TK_INLINE float gemm_word(const uint32_t *p)
 TK_INLINE void gemm_tight(const int kind, const int mr, const int nv, const uint32_t *a, long stride, const uint32_t *b, long group, vf acc[][8])
 {
     const int words = kind == GEMM_WIDE ? 2 : 1;
-#pragma GCC unroll 2
-    for (int w = 0; w < words; w++) {
+    TK_UNROLL(2) for (int w = 0; w < words; w++) {
         vf av[GEMM_MR];
-#pragma GCC unroll 12
-        for (int i = 0; i < mr; i++) av[i] = v_held(v_set1(gemm_word(a + i * stride + w)));
-#pragma GCC unroll 8
-        for (int j = 0; j < nv; j++) {
+        TK_UNROLL(12) for (int i = 0; i < mr; i++) av[i] = v_held(v_set1(gemm_word(a + i * stride + w)));
+        TK_UNROLL(8) for (int j = 0; j < nv; j++) {
             const vi lanes = v_lanes(b + j * VL / 32 * group + j * VL % 32);
             const vf x = v_held(kind == GEMM_F32 ? v_as_f32(lanes) : w ? v_high_bf16_tight(lanes) : v_low_bf16(lanes));
-#pragma GCC unroll 12
-            for (int i = 0; i < mr; i++) acc[i][j] = v_fma_tight(av[i], x, acc[i][j]);
+            TK_UNROLL(12) for (int i = 0; i < mr; i++) acc[i][j] = v_fma_tight(av[i], x, acc[i][j]);
         }
     }
 }
@@ -120,10 +116,8 @@ TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_
     const long far_step = r->far_step, stride = gemm_stride(mr), steps = r->steps, ldb = r->ldb, group = r->group;
     const int tight = TK_ISA_LEVEL == 2 && mr == GEMM_ROWS_4 && nv == 4;
     vf acc[GEMM_MR][8];
-#pragma GCC unroll 12
-    for (int i = 0; i < mr; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < nv; j++) acc[i][j] = r->accumulate ? v_load(r->c + i * r->ldc + j * VL) : v_zero();
+    TK_UNROLL(12) for (int i = 0; i < mr; i++)
+        TK_UNROLL(8) for (int j = 0; j < nv; j++) acc[i][j] = r->accumulate ? v_load(r->c + i * r->ldc + j * VL) : v_zero();
 
     // The last steps prefetch the start of the next lanes.
     const long turn = steps > GEMM_NEAR ? steps - GEMM_NEAR : 0, ends[3] = {r->turn < turn ? r->turn : turn, turn, steps};
@@ -135,11 +129,9 @@ TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_
         for (; s < end; s++, near += ldb, far += far_step) {
             const uint32_t *bs = b + s * ldb;
             if (mr >= GEMM_FETCHES) {
-#pragma GCC unroll 8
-                for (int j = 0; j < nv; j++)
+                TK_UNROLL(8) for (int j = 0; j < nv; j++)
                     if (j * VL % 16 == 0) __builtin_prefetch(near + j * VL / 32 * group + j * VL % 32, 0, 3);
-#pragma GCC unroll 8
-                for (int j = 0; j < nv; j++)
+                TK_UNROLL(8) for (int j = 0; j < nv; j++)
                     if (j * VL % 32 == 0 || (j * VL % 16 == 0 && far_step > 16)) __builtin_prefetch(far + j * VL / 32 * group + j * VL % 32, 0, 2);
             }
             if (tight) {
@@ -147,47 +139,34 @@ TK_INLINE void gemm_tile(const int kind, const int mr, const int nv, const gemm_
                 continue;
             }
             vi bv[8];
-#pragma GCC unroll 8
-            for (int j = 0; j < nv; j++) bv[j] = v_lanes(bs + j * VL / 32 * group + j * VL % 32);
+            TK_UNROLL(8) for (int j = 0; j < nv; j++) bv[j] = v_lanes(bs + j * VL / 32 * group + j * VL % 32);
             if (kind == GEMM_WIDE) {
                 vf half[8];
-#pragma GCC unroll 8
-                for (int j = 0; j < nv; j++) half[j] = v_low_bf16(bv[j]);
-#pragma GCC unroll 12
-                for (int i = 0; i < mr; i++) {
+                TK_UNROLL(8) for (int j = 0; j < nv; j++) half[j] = v_low_bf16(bv[j]);
+                TK_UNROLL(12) for (int i = 0; i < mr; i++) {
                     vf av = v_set1(gemm_word(a + i * stride + 2 * s));
-#pragma GCC unroll 8
-                    for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, half[j], acc[i][j]);
+                    TK_UNROLL(8) for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, half[j], acc[i][j]);
                 }
-#pragma GCC unroll 8
-                for (int j = 0; j < nv; j++) half[j] = v_high_bf16(bv[j]);
-#pragma GCC unroll 12
-                for (int i = 0; i < mr; i++) {
+                TK_UNROLL(8) for (int j = 0; j < nv; j++) half[j] = v_high_bf16(bv[j]);
+                TK_UNROLL(12) for (int i = 0; i < mr; i++) {
                     vf av = v_set1(gemm_word(a + i * stride + 2 * s + 1));
-#pragma GCC unroll 8
-                    for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, half[j], acc[i][j]);
+                    TK_UNROLL(8) for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, half[j], acc[i][j]);
                 }
             } else if (kind == GEMM_DOT) {
-#pragma GCC unroll 12
-                for (int i = 0; i < mr; i++) {
+                TK_UNROLL(12) for (int i = 0; i < mr; i++) {
                     vi av = v_lane1(a[i * stride + s]);
-#pragma GCC unroll 8
-                    for (int j = 0; j < nv; j++) acc[i][j] = v_dot(acc[i][j], av, bv[j]);
+                    TK_UNROLL(8) for (int j = 0; j < nv; j++) acc[i][j] = v_dot(acc[i][j], av, bv[j]);
                 }
             } else {
-#pragma GCC unroll 12
-                for (int i = 0; i < mr; i++) {
+                TK_UNROLL(12) for (int i = 0; i < mr; i++) {
                     vf av = v_set1(gemm_word(a + i * stride + s));
-#pragma GCC unroll 8
-                    for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, v_as_f32(bv[j]), acc[i][j]);
+                    TK_UNROLL(8) for (int j = 0; j < nv; j++) acc[i][j] = v_fma(av, v_as_f32(bv[j]), acc[i][j]);
                 }
             }
         }
     }
-#pragma GCC unroll 12
-    for (int i = 0; i < mr; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < nv; j++) v_store(r->c + i * r->ldc + j * VL, acc[i][j]);
+    TK_UNROLL(12) for (int i = 0; i < mr; i++)
+        TK_UNROLL(8) for (int j = 0; j < nv; j++) v_store(r->c + i * r->ldc + j * VL, acc[i][j]);
 }
 
 typedef void (*gemm_tile_fn)(const gemm_run *r);

@@ -202,7 +202,7 @@ TK_INLINE void product_pair(product_chunk *g, const product_turn *turn, const ch
     if (once) product_fetch_near(w);
     product_step_pair(turn, a, row_tile, tiles ? w : g->last);
     if (!once) product_fetch_some(&fetch);
-    _Pragma("GCC unroll 8")
+    TK_UNROLL(8)
     for (long t = 1; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
         product_step_pair(NULL, a + t * TILE_BYTES, row_tile, w + t * PRODUCT_LANES);
@@ -221,7 +221,7 @@ TK_INLINE void product_single(product_chunk *g, const product_turn *turn, const 
     if (once) product_fetch_near(w);
     product_step_single(turn, a, tiles ? w : g->last, !other ? NULL : tiles ? v : other->last);
     if (!once) product_fetch_some(&fetch);
-    _Pragma("GCC unroll 8")
+    TK_UNROLL(8)
     for (long t = 1; t < tiles; t++) {
         if (once) product_fetch_near(w + t * PRODUCT_LANES);
         product_step_single(NULL, a + t * TILE_BYTES, w + t * PRODUCT_LANES, v ? v + t * PRODUCT_LANES : NULL);

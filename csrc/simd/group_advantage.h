@@ -10,7 +10,7 @@
 #define REWARDS_FOR(x, n, ...)                                                                               \
     int64_t i = 0;                                                                                           \
     for (; i + 2 * DL <= (n); i += 2 * DL)                                                                   \
-        _Pragma("GCC unroll 2") for (int k = 0; k < 2; k++) { vd v = d_load((x) + i + k * DL); __VA_ARGS__ } \
+        TK_UNROLL(2) for (int k = 0; k < 2; k++) { vd v = d_load((x) + i + k * DL); __VA_ARGS__ } \
     for (const int k = 0; i < (n); i += DL) { vd v = d_load_part((x) + i, (n) - i); __VA_ARGS__ }
 
 static tk_reward_range TK_SIMD(reward_range)(const double *x, int64_t n)
@@ -67,7 +67,7 @@ static void TK_SIMD(reward_squares)(const double *x, int64_t n, double mean, con
 // A tile's rows are TILE vectors, side by side: what a group takes is a long chain of operations, each of which waits for the last.
 enum { TILE = 4, TILE_LANES = TILE * DL };
 
-#define TILE_FOR(k) _Pragma("GCC unroll 4") for (int k = 0; k < TILE; k++)
+#define TILE_FOR(k) TK_UNROLL(4) for (int k = 0; k < TILE; k++)
 
 typedef uint32_t vn __attribute__((vector_size(4 * VL)));
 

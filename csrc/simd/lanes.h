@@ -5,7 +5,7 @@
 #include "vec.h"
 
 // LANES_FOR is a loop whose bound is a constant, unrolled.
-#define LANES_FOR(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#define LANES_FOR(i, n) TK_UNROLL(16) for (int i = 0; i < (n); i++)
 
 // v_lanes_of is an f32 vector's bits. v_zip_bf16 makes lanes of VL elements of two bf16 rows, the even one in the low halves.
 #if TK_ISA_LEVEL >= 3

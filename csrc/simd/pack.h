@@ -90,22 +90,16 @@ static void TK_SIMD(pack_panel)(const tk_pack_block *b)
             for (int64_t j = 0; j < TK_PANEL; j += PACK_LINE) {
                 vi square[PACK_SQUARES][VL];
                 if (s + PACK_STEPS < steps) pack_fetch(b, s + PACK_STEPS, depth, bytes, i, j, 0);
-#pragma GCC unroll 4
-                for (int q = 0; q < PACK_SQUARES; q++) {
-#pragma GCC unroll 16
-                    for (int v = 0; v < VL; v++) square[q][v] = v_lanes(stage + (j + q * VL + v) * PACK_STRIDE + i);
+                TK_UNROLL(4) for (int q = 0; q < PACK_SQUARES; q++) {
+                    TK_UNROLL(16) for (int v = 0; v < VL; v++) square[q][v] = v_lanes(stage + (j + q * VL + v) * PACK_STRIDE + i);
                     v_transpose(square[q]);
                 }
                 if (i + VL <= count) {
-#pragma GCC unroll 16
-                    for (int v = 0; v < VL; v++)
-#pragma GCC unroll 4
-                        for (int q = 0; q < PACK_SQUARES; q++) v_store_past(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
+                    TK_UNROLL(16) for (int v = 0; v < VL; v++)
+                        TK_UNROLL(4) for (int q = 0; q < PACK_SQUARES; q++) v_store_past(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
                 } else {
-#pragma GCC unroll 16
-                    for (int v = 0; v < VL; v++)
-#pragma GCC unroll 4
-                        for (int q = 0; q < PACK_SQUARES; q++)
+                    TK_UNROLL(16) for (int v = 0; v < VL; v++)
+                        TK_UNROLL(4) for (int q = 0; q < PACK_SQUARES; q++)
                             if (i + v < count) v_store_past(aligned, panel + (i + v) * TK_PANEL + j + q * VL, square[q][v]);
                 }
             }
@@ -126,11 +120,9 @@ static void TK_SIMD(unpack_panel)(const tk_pack_block *b)
                 vi square[VL];
                 if (j % PACK_LINE == 0) pack_fetch(b, s, depth, bytes, i, j, 1);
                 for (int64_t l = 0; l < VL * VL; l += PACK_LINE) __builtin_prefetch(panel + (i + PACK_STEPS) * TK_PANEL + j * VL + l, 0, 2);
-#pragma GCC unroll 16
-                for (int v = 0; v < VL; v++) square[v] = v_lanes(panel + (i + v < count ? i + v : i) * TK_PANEL + j);
+                TK_UNROLL(16) for (int v = 0; v < VL; v++) square[v] = v_lanes(panel + (i + v < count ? i + v : i) * TK_PANEL + j);
                 v_transpose(square);
-#pragma GCC unroll 16
-                for (int v = 0; v < VL; v++) v_store((float *)(stage + (j + v) * PACK_STRIDE + i), v_as_f32(square[v]));
+                TK_UNROLL(16) for (int v = 0; v < VL; v++) v_store((float *)(stage + (j + v) * PACK_STRIDE + i), v_as_f32(square[v]));
             }
         for (int64_t r = 0; r < b->count; r++)
             unpack_row(b->dtype, b->dtype_rows, stage + (b->first + r) * PACK_STRIDE, n, (char *)b->rows + (r * b->ld + s * depth) * bytes);

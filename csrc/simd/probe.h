@@ -15,7 +15,7 @@ enum { PROBE_ACCUMULATORS = TK_ISA_LEVEL >= 3 ? 24 : 12 };
         vf acc[PROBE_ACCUMULATORS], v = v_set1(x), w = v_set1(0.5f * x);                               \
         for (int i = 0; i < PROBE_ACCUMULATORS; i++) acc[i] = v_set1((float)i);                        \
         for (uint64_t n = 0; n < iterations; n++) {                                                    \
-            _Pragma("GCC unroll 24") for (int i = 0; i < PROBE_ACCUMULATORS; i++) acc[i] = product;    \
+            TK_UNROLL(24) for (int i = 0; i < PROBE_ACCUMULATORS; i++) acc[i] = product;    \
         }                                                                                              \
         for (int i = 1; i < PROBE_ACCUMULATORS; i++) acc[0] = v_add(acc[0], acc[i]);                   \
         *sink = v_hsum(acc[0]);                                                                        \
@@ -84,15 +84,13 @@ TK_INLINE void probe_read(const int streams, const int ahead, const char *p, uin
     vi acc[2 * 4];
     for (int i = 0; i < 2 * streams; i++) acc[i] = v_lane1(0);
     for (uint64_t o = 0; o < stream; o += 128) {
-#pragma GCC unroll 4
-        for (int s = 0; s < streams; s++) {
+        TK_UNROLL(4) for (int s = 0; s < streams; s++) {
             const char *at = p + (uint64_t)s * stream + o;
             if (ahead) {
                 __builtin_prefetch(at + ahead, 0, 2);
                 __builtin_prefetch(at + ahead + 64, 0, 2);
             }
-#pragma GCC unroll 8
-            for (int v = 0; v < 32 / VL; v++) acc[2 * s + v % 2] ^= v_lanes((const uint32_t *)(at + 4 * VL * v));
+            TK_UNROLL(8) for (int v = 0; v < 32 / VL; v++) acc[2 * s + v % 2] ^= v_lanes((const uint32_t *)(at + 4 * VL * v));
         }
     }
     for (int i = 1; i < 2 * streams; i++) acc[0] ^= acc[i];
@@ -116,8 +114,7 @@ TK_INLINE void probe_copy(const int ahead_src, const int ahead_dst, char *dst, c
             __builtin_prefetch(dst + o + ahead_dst, 1, 2);
             __builtin_prefetch(dst + o + ahead_dst + 64, 1, 2);
         }
-#pragma GCC unroll 8
-        for (int v = 0; v < 32 / VL; v++) v_store((float *)(dst + o + 4 * VL * v), v_load((const float *)(src + o + 4 * VL * v)));
+        TK_UNROLL(8) for (int v = 0; v < 32 / VL; v++) v_store((float *)(dst + o + 4 * VL * v), v_load((const float *)(src + o + 4 * VL * v)));
     }
     for (; o < bytes; o++) dst[o] = src[o];
 }

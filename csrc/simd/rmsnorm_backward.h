@@ -15,13 +15,13 @@
             const char *x = (const char *)((const type *)xv + j);                                                           \
             const float *d = dy + j;                                                                                        \
             vf w[4];                                                                                                        \
-            _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++) w[l] = v_load(dw + j + l * VL);                             \
+            TK_UNROLL(4) for (int l = 0; l < 4; l++) w[l] = v_load(dw + j + l * VL);                             \
             for (int64_t i = 0; i < rows; i++, x += ldx, d += lddy) {                                                       \
                 vf r = v_set1(rstd[i]);                                                                                     \
-                _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++)                                                         \
+                TK_UNROLL(4) for (int l = 0; l < 4; l++)                                                         \
                     w[l] = v_fma(v_load(d + l * VL), v_mul(v_get_##T((const type *)x + l * VL), r), w[l]);                  \
             }                                                                                                               \
-            _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++) v_store(dw + j + l * VL, w[l]);                             \
+            TK_UNROLL(4) for (int l = 0; l < 4; l++) v_store(dw + j + l * VL, w[l]);                             \
         }                                                                                                                   \
         for (; j < cols; j += VL) {                                                                                         \
             int64_t n = cols - j;                                                                                           \
@@ -48,7 +48,7 @@ TK_INLINE vf rmsnorm_product(vf x, vf weight, vf dy, vf rstd, vf acc) { return v
 // Each pass over a row asks for what the next will want of memory: the first for dx, the second for the x and dy of the row after it.
 TK_INLINE void rmsnorm_fetch(const void *p, int bytes, int write)
 {
-    _Pragma("GCC unroll 4") for (int i = 0; i < bytes; i += 64)
+    TK_UNROLL(4) for (int i = 0; i < bytes; i += 64)
     {
         if (write) __builtin_prefetch((const char *)p + i, 1, 3);
         else __builtin_prefetch((const char *)p + i, 0, 2);
@@ -64,12 +64,12 @@ TK_INLINE void rmsnorm_fetch(const void *p, int bytes, int write)
         int64_t j = 0;                                                                                                      \
         for (; j + 4 * VL <= cols; j += 4 * VL) {                                                                           \
             rmsnorm_fetch(dx + j, 16 * VL, 1);                                                                              \
-            _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++) {                                                           \
+            TK_UNROLL(4) for (int l = 0; l < 4; l++) {                                                           \
                 int64_t i = j + l * VL;                                                                                     \
                 acc[l] = rmsnorm_product(v_get_##T(x + i), v_load(w + i), v_load(dy + i), r, acc[l]);                       \
             }                                                                                                               \
         }                                                                                                                   \
-        _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++, j += VL) {                                                      \
+        TK_UNROLL(4) for (int l = 0; l < 4; l++, j += VL) {                                                      \
             int64_t n = cols - j;                                                                                           \
             if (n <= 0) break;                                                                                              \
             acc[l] = n >= VL ? rmsnorm_product(v_get_##T(x + j), v_load(w + j), v_load(dy + j), r, acc[l])                  \
@@ -80,7 +80,7 @@ TK_INLINE void rmsnorm_fetch(const void *p, int bytes, int write)
         for (j = 0; j + 4 * VL <= cols; j += 4 * VL) {                                                                      \
             rmsnorm_fetch(nx + j, 4 * VL * (int)sizeof *x, 0);                                                              \
             rmsnorm_fetch(next_dy + j, 16 * VL, 0);                                                                         \
-            _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++) {                                                           \
+            TK_UNROLL(4) for (int l = 0; l < 4; l++) {                                                           \
                 int64_t i = j + l * VL;                                                                                     \
                 vf d = rmsnorm_dx(v_get_##T(x + i), v_load(w + i), v_load(dy + i), r, mean);                                \
                 v_store(dx + i, accumulate ? v_add(v_load(dx + i), d) : d);                                                 \

@@ -29,8 +29,8 @@ TK_INLINE double square_block(const float *x, int64_t n, int masked)
     vd acc[4][2] = {0};
     int64_t i = 0;
     for (; i + 4 * VL <= n; i += 4 * VL)
-        _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++) square_add(acc[l], v_load(x + i + l * VL), masked);
-    _Pragma("GCC unroll 4") for (int l = 0; l < 4; l++, i += VL)
+        TK_UNROLL(4) for (int l = 0; l < 4; l++) square_add(acc[l], v_load(x + i + l * VL), masked);
+    TK_UNROLL(4) for (int l = 0; l < 4; l++, i += VL)
         if (i < n) square_add(acc[l], n - i >= VL ? v_load(x + i) : v_loadn(x + i, n - i), masked);
     double lane[VL];
     vd low = (acc[0][0] + acc[1][0]) + (acc[2][0] + acc[3][0]), high = (acc[0][1] + acc[1][1]) + (acc[2][1] + acc[3][1]);

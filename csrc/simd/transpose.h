@@ -8,20 +8,17 @@
 TK_INLINE void v_transpose(vi r[VL])
 {
     vi t[VL];
-#pragma GCC unroll 8
-    for (int i = 0; i < VL; i += 2) {
+    TK_UNROLL(8) for (int i = 0; i < VL; i += 2) {
         t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
         t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < VL; i += 4) {  // r[i + c]: lane c of each quarter of four rows
+    TK_UNROLL(4) for (int i = 0; i < VL; i += 4) {  // r[i + c]: lane c of each quarter of four rows
         r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
         r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
         r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
         r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
     }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {  // the 4 x 4 quarters
+    TK_UNROLL(4) for (int c = 0; c < 4; c++) {  // the 4 x 4 quarters
         vi even01 = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88), odd01 = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
         vi even23 = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88), odd23 = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
         t[c] = _mm512_shuffle_i32x4(even01, even23, 0x88);
@@ -29,32 +26,27 @@ TK_INLINE void v_transpose(vi r[VL])
         t[c + 8] = _mm512_shuffle_i32x4(even01, even23, 0xdd);
         t[c + 12] = _mm512_shuffle_i32x4(odd01, odd23, 0xdd);
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < VL; i++) r[i] = t[i];
+    TK_UNROLL(16) for (int i = 0; i < VL; i++) r[i] = t[i];
 }
 #elif TK_ISA_LEVEL == 2
 TK_INLINE void v_transpose(vi r[VL])
 {
     vi t[VL];
-#pragma GCC unroll 4
-    for (int i = 0; i < VL; i += 2) {
+    TK_UNROLL(4) for (int i = 0; i < VL; i += 2) {
         t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
         t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
     }
-#pragma GCC unroll 2
-    for (int i = 0; i < VL; i += 4) {
+    TK_UNROLL(2) for (int i = 0; i < VL; i += 4) {
         r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
         r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
         r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
         r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
     }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
+    TK_UNROLL(4) for (int c = 0; c < 4; c++) {
         t[c] = _mm256_permute2x128_si256(r[c], r[c + 4], 0x20);
         t[c + 4] = _mm256_permute2x128_si256(r[c], r[c + 4], 0x31);
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < VL; i++) r[i] = t[i];
+    TK_UNROLL(8) for (int i = 0; i < VL; i++) r[i] = t[i];
 }
 #else
 TK_INLINE void v_transpose(vi r[VL])

@@ -88,7 +88,7 @@ TK_INLINE vd d_gather(const double *p, const uint32_t *at)
 }
 TK_INLINE void d_scatter(double *p, const uint32_t *at, vd x)
 {
-    _Pragma("GCC unroll 8") for (int l = 0; l < DL; l++) p[at[l]] = x[l];
+    TK_UNROLL(8) for (int l = 0; l < DL; l++) p[at[l]] = x[l];
 }
 
 TK_INLINE vm d_bits(double x) { return (vm)d_set1(x); }
@@ -144,7 +144,7 @@ TK_INLINE d_exps d_exps_of(void)
 // D_WIDE vectors of exponentials go side by side, for a step of one waits for the step before: see wide.h.
 enum { D_WIDE = 8 };
 
-#define D_FOR(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+#define D_FOR(i, n) TK_UNROLL(8) for (int i = 0; i < (n); i++)
 
 // d_exponents is e^x = 2^n (1 + m) for `wide` of x, |x| <= 708: x = n ln 2 + r, |r| <= ln 2 / 2; m = r + r^2 p(r) with p of degree 9 (2e-16).
 // shift is n where an exponent is; far gets what shows an |n| of 2^9 or more, or NaN.
@@ -159,7 +159,7 @@ TK_INLINE void d_exponents(const d_exps *k, int wide, const vd *x, vd *m, vu *sh
         r[i] = d_fnma(n, k->ln2_rest, d_fnma(n, k->ln2, x[i]));
     }
     D_FOR(i, wide) p[i] = d_fma(r[i], k->c[9], k->c[8]);
-    _Pragma("GCC unroll 8") for (int j = 7; j >= 0; j--) D_FOR(i, wide) p[i] = d_fma(p[i], r[i], k->c[j]);
+    TK_UNROLL(8) for (int j = 7; j >= 0; j--) D_FOR(i, wide) p[i] = d_fma(p[i], r[i], k->c[j]);
     D_FOR(i, wide) m[i] = d_fma(r[i] * r[i], p[i], r[i]);
 }
 

@@ -80,12 +80,10 @@ static void TK_SIMD(vocab_select)(const tk_vocab_chunk *c, float max, float lo, 
             WIDE_FOR_OF(v, VOCAB_NV) in |= (v_lt_bits(x[v], high) & ~v_lt_bits(x[v], low)) << (v * VL);
         bits[j / 32] = in &= vocab_bits(c, j);
         if (z && in)
-#pragma GCC unroll 8
-            for (int v = 0; v < VOCAB_NV; v++) v_store(z + j + v * VL, x[v]);
+            TK_UNROLL(8) for (int v = 0; v < VOCAB_NV; v++) v_store(z + j + v * VL, x[v]);
         if (order && in) {
             float plain[32];
-#pragma GCC unroll 8
-            for (int v = 0; v < VOCAB_NV; v++) v_store(plain + v * VL, v_add(x[v], v_zero()));  // -0 + 0 is 0
+            TK_UNROLL(8) for (int v = 0; v < VOCAB_NV; v++) v_store(plain + v * VL, v_add(x[v], v_zero()));  // -0 + 0 is 0
             for (int l = 0; l < 32; l++) {
                 uint32_t u;
                 memcpy(&u, plain + l, 4);
@@ -93,8 +91,7 @@ static void TK_SIMD(vocab_select)(const tk_vocab_chunk *c, float max, float lo, 
             }
         }
         if (!e) continue;
-#pragma GCC unroll 8
-        for (int v = 0; v < VOCAB_NV; v++) {
+        TK_UNROLL(8) for (int v = 0; v < VOCAB_NV; v++) {
             vf y = v_zero();
             if (in) {
                 y = v_expneg(v_sub(m, x[v]));
@@ -121,8 +118,7 @@ static void TK_SIMD(vocab_gradient)(const tk_vocab_chunk *c, const tk_vocab_grad
     const vf lse = v_set1(g->lse), entropy = v_set1(g->entropy), dlogprob = v_set1(g->dlogprob), dentropy = v_set1(g->dentropy);
     for (int64_t j = 0; j < c->width; j += 32) {
         const uint32_t bits = vocab_bits(c, j), target = g->target >= j && g->target < j + 32 ? 1u << (g->target - j) : 0;
-#pragma GCC unroll 8
-        for (int v = 0; v < VOCAB_NV; v++) {
+        TK_UNROLL(8) for (int v = 0; v < VOCAB_NV; v++) {
             const vf lnp = v_max(v_set1(-0x1p100f), v_sub(vocab_load(c, j, v, c->width - j >= 32), lse)), p = v_exp(lnp);
             const vf one = v_keep(target >> (v * VL), v_set1(1), v_zero());
             vf d = v_fnma(v_mul(dentropy, p), v_add(lnp, entropy), v_mul(dlogprob, v_sub(one, p)));

@@ -11,7 +11,7 @@ enum { WIDE = 4, WIDE_LANES = WIDE * VL };
 
 // WIDE_FOR(i) { ... } is one step of a formula, for each of the vectors.
 #define WIDE_FOR(i) WIDE_FOR_OF(i, WIDE)
-#define WIDE_FOR_OF(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+#define WIDE_FOR_OF(i, n) TK_UNROLL(8) for (int i = 0; i < (n); i++)
 
 // v_const is x in a register: a constant that the compiler knows it would rather fetch anew for every operation, and two loads a cycle are
 // what then limits a kernel.
