@@ -32,7 +32,7 @@ race:
 
 # The C kernels on every instruction set, under the address and undefined-behaviour sanitizers.
 sanitize:
-	CGO_CFLAGS="-fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -timeout 30m -asan ./binding/...
+	CGO_CFLAGS="-fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -timeout 30m -asan ./binding/...
 
 # The build without a C compiler, over the shared library, whose calls are what differs. (-count=1: a test's cached result knows the library's
 # path alone.)

@@ -70,6 +70,7 @@ void tk_stage(tk_context *cx, int threads, int64_t m, int64_t k, const void *x, 
 
 tk_staged tk_stage_from(const tk_context *cx, int64_t m, int64_t row, int thread)
 {
+    if (!cx->stage) return (tk_staged){0};
     return (tk_staged){
         .tiles = cx->stage,
         .first = row / TK_STAGED_TILE,

@@ -379,26 +379,27 @@ ATTN_WALK(bf16)
 #endif
 #define ATTN_UNIT_F32 1.0f
 
-// A row of n floats in vectors.
-TK_INLINE void copy_f32(float *y, const float *x, long n)
+// A row of n lanes in vectors.
+TK_INLINE void copy_lanes(float *y, const void *x, long n)
 {
+    const char *from = x;
     long j = 0;
-    for (; j + VL <= n; j += VL) v_store(y + j, v_load(x + j));
-    if (j < n) v_storen(y + j, v_loadn(x + j, n - j), n - j);
+    for (; j + VL <= n; j += VL) v_store(y + j, v_as_f32(v_lanes(from + 4 * j)));
+    if (j < n) v_storen(y + j, v_loadn(from + 4 * j, n - j), n - j);
 }
 
-TK_INLINE void query_row_f32(float *y, const void *x, long n) { copy_f32(y, x, n); }
+TK_INLINE void query_row_f32(float *y, const void *x, long n) { copy_lanes(y, x, n); }
 TK_INLINE void query_row_bf16(attn_bf16 *y, const void *x, long n)
 {
 #if TK_TILES
     const long whole = n / TILE_K * TILE_K;
     if (whole < n) {  // what is left of n lies at the end of its tile, or begins it if there is no other
         v_store((float *)(y + whole), v_zero());
-        copy_f32((float *)(y + (whole ? whole + TILE_K - (n - whole) : 0)), (const float *)((const attn_bf16 *)x + whole), (n - whole) / 2);
+        copy_lanes((float *)(y + (whole ? whole + TILE_K - (n - whole) : 0)), (const attn_bf16 *)x + whole, (n - whole) / 2);
     }
-    copy_f32((float *)y, x, whole / 2);
+    copy_lanes((float *)y, x, whole / 2);
 #elif TK_ISA_LEVEL >= 4
-    copy_f32((float *)y, x, n / 2);  // n is even
+    copy_lanes((float *)y, x, n / 2);  // n is even
 #else
     const uint16_t *h = x;
     long j = 0;

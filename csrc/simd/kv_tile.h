@@ -22,7 +22,7 @@ TK_INLINE void pack_key_lanes(long ksteps, long n, const char *src, long stride,
             long lanes = ksteps - s < VL ? ksteps - s : VL;
             vi r[VL];
             if (cols == VL && lanes == VL) {
-                LANES_FOR(i, VL) r[i] = v_lanes((const void *)(src + i * stride + 4 * s));
+                LANES_FOR(i, VL) r[i] = v_lanes(src + i * stride + 4 * s);
                 v_transpose(r);
                 LANES_FOR(i, VL) v_store_lanes(k + (s + i) * TK_CHUNK, r[i], VL);
                 LANES_FOR(i, VL) __builtin_prefetch(k + 16 + (s + i) * TK_CHUNK, 1, 2);  // the next line of the same steps
@@ -90,7 +90,7 @@ TK_INLINE void kv_line(long ksteps, const char *src, long stride, uint32_t *k, t
         vi r[KV_SQUARES][VL];
         fetch_some(fetches, TK_LINE_KEYS * VL);
         LANES_FOR(q, KV_SQUARES) {
-            LANES_FOR(i, VL) r[q][i] = v_lanes((const void *)(src + (q * VL + i) * stride + 4 * s));
+            LANES_FOR(i, VL) r[q][i] = v_lanes(src + (q * VL + i) * stride + 4 * s);
             v_transpose(r[q]);
         }
         LANES_FOR(i, VL) LANES_FOR(q, KV_SQUARES) v_store_past(1, k + (s + i) * TK_CHUNK + q * VL, r[q][i]);

@@ -41,7 +41,7 @@ TK_INLINE void v_store_upto(float *p, vf x, long n)
     if (n == VL) v_store(p, x);
     else v_storen(p, x, n);
 }
-TK_INLINE vi v_lanes_upto(const void *p, long n) { return v_lanes_of(v_load_upto(p, n)); }
+TK_INLINE vi v_lanes_upto(const void *p, long n) { return n == VL ? v_lanes(p) : v_lanes_of(v_loadn(p, n)); }
 TK_INLINE void v_store_lanes(uint32_t *p, vi x, long n) { v_store_upto((float *)p, v_as_f32(x), n); }
 
 #endif

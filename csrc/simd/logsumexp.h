@@ -26,8 +26,9 @@ TK_INLINE uint32_t vocab_bits(const tk_vocab_chunk *c, int64_t j)
 TK_INLINE vf vocab_logits(const tk_vocab_chunk *c, int64_t j, int v, int whole)
 {
     int64_t left = c->width - j - v * VL;
+    if (!whole && left <= 0) return v_zero();
     const float *p = c->logits + j + v * VL;
-    return whole || left >= VL ? v_load(p) : left > 0 ? v_loadn(p, left) : v_zero();
+    return whole || left >= VL ? v_load(p) : v_loadn(p, left);
 }
 
 // The same, scaled.

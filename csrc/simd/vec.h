@@ -75,7 +75,7 @@ TK_INLINE vf v_zero(void) { return _mm512_setzero_ps(); }
 TK_INLINE vf v_set1(float x) { return _mm512_set1_ps(x); }
 TK_INLINE vf v_load(const float *p) { return _mm512_loadu_ps(p); }
 TK_INLINE void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-TK_INLINE vf v_loadn(const float *p, long n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }  // n < VL
+TK_INLINE vf v_loadn(const void *p, long n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }  // n < VL
 TK_INLINE void v_storen(float *p, vf x, long n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x); }
 TK_INLINE vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 TK_INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
@@ -103,7 +103,7 @@ TK_INLINE vf v_rcp(vf x)
 TK_INLINE vf v_quotient(vf a, vf b) { return v_mul(a, v_rcp(b)); }
 // v_keep leaves lane j of x where bit j of mask is set, and puts other elsewhere.
 TK_INLINE vf v_keep(uint32_t mask, vf x, vf other) { return _mm512_mask_blend_ps((__mmask16)mask, other, x); }
-TK_INLINE vi v_lanes(const uint32_t *p) { return _mm512_loadu_si512(p); }
+TK_INLINE vi v_lanes(const void *p) { return _mm512_loadu_si512(p); }
 TK_INLINE vi v_lane1(uint32_t x) { return _mm512_set1_epi32((int)x); }
 TK_INLINE vf v_as_f32(vi x) { return _mm512_castsi512_ps(x); }
 TK_INLINE vf v_load_bf16(const uint16_t *p)
@@ -195,7 +195,7 @@ TK_INLINE vf v_zero(void) { return _mm256_setzero_ps(); }
 TK_INLINE vf v_set1(float x) { return _mm256_set1_ps(x); }
 TK_INLINE vf v_load(const float *p) { return _mm256_loadu_ps(p); }
 TK_INLINE void v_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
-TK_INLINE vf v_loadn(const float *p, long n) { return _mm256_maskload_ps(p, v_mask_n(n)); }  // n < VL
+TK_INLINE vf v_loadn(const void *p, long n) { return _mm256_maskload_ps(p, v_mask_n(n)); }  // n < VL
 TK_INLINE void v_storen(float *p, vf x, long n) { _mm256_maskstore_ps(p, v_mask_n(n), x); }
 TK_INLINE vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 TK_INLINE vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
@@ -219,7 +219,7 @@ TK_INLINE vf v_keep(uint32_t mask, vf x, vf other)
     __m256i m = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)mask), bit), bit);
     return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(m));
 }
-TK_INLINE vi v_lanes(const uint32_t *p) { return _mm256_loadu_si256((const void *)p); }
+TK_INLINE vi v_lanes(const void *p) { return _mm256_loadu_si256((const void *)p); }
 TK_INLINE vi v_lane1(uint32_t x) { return _mm256_set1_epi32((int)x); }
 TK_INLINE vf v_as_f32(vi x) { return _mm256_castsi256_ps(x); }
 TK_INLINE vf v_load_bf16(const uint16_t *p)
@@ -343,7 +343,7 @@ TK_INLINE vf v_set1(float x) { return (vf){x, x, x, x}; }
 TK_INLINE vf v_zero(void) { return v_set1(0); }
 TK_INLINE vf v_load(const float *p) { vf x; memcpy(&x, p, 16); return x; }
 TK_INLINE void v_store(float *p, vf x) { memcpy(p, &x, 16); }
-TK_INLINE vf v_loadn(const float *p, long n) { float t[4] = {0}; memcpy(t, p, (size_t)n * 4); return v_load(t); }  // n < VL
+TK_INLINE vf v_loadn(const void *p, long n) { float t[4] = {0}; memcpy(t, p, (size_t)n * 4); return v_load(t); }  // n < VL
 TK_INLINE void v_storen(float *p, vf x, long n) { float t[4]; v_store(t, x); memcpy(p, t, (size_t)n * 4); }
 TK_INLINE vf v_add(vf a, vf b) { return a + b; }
 TK_INLINE vf v_sub(vf a, vf b) { return a - b; }
@@ -372,7 +372,7 @@ TK_INLINE vf v_keep(uint32_t mask, vf x, vf other)
     int32_t m = (int32_t)mask;
     return v_pick(((vi){m, m, m, m} & bit) == bit, x, other);
 }
-TK_INLINE vi v_lanes(const uint32_t *p) { vi x; memcpy(&x, p, 16); return x; }
+TK_INLINE vi v_lanes(const void *p) { vi x; memcpy(&x, p, 16); return x; }
 TK_INLINE vi v_lane1(uint32_t x) { int32_t i = (int32_t)x; return (vi){i, i, i, i}; }
 TK_INLINE vf v_as_f32(vi x) { return (vf)x; }
 TK_INLINE vf v_load_bf16(const uint16_t *p) { return (vf){bf16_to_f32(p[0]), bf16_to_f32(p[1]), bf16_to_f32(p[2]), bf16_to_f32(p[3])}; }
@@ -403,8 +403,8 @@ TK_INLINE float v_hmax(vf x)
 }
 TK_INLINE vf v_scale2(vf x, vf n)
 {
-    vi e = {(int32_t)n[0] + 127, (int32_t)n[1] + 127, (int32_t)n[2] + 127, (int32_t)n[3] + 127};
-    return x * (vf)(e << 23);
+    typedef uint32_t vu __attribute__((vector_size(16)));
+    return x * (vf)(((vu)(n + 0x1.8p23f) + 127) << 23);  // no cast to int: n may be NaN
 }
 TK_INLINE vf v_shift_exponent(vf p, vf t)
 {
