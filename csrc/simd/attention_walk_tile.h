@@ -470,15 +470,30 @@ static void attn_run(attn_walk *w, const attn_span *span)
     w->kept = attn_put(w->rows > w->height, w->kept);
 }
 
-// attn_fold merges the state (m, l, o) into that at (to_m, to_l, to_o): of runs that come after those of the latter.
-static void attn_fold(long rows, long dimp, const float *m, const float *l, const float *o, float *to_m, float *to_l, float *to_o)
+// The state of some rows: of the run at hand, or of those that are whole.
+typedef struct attn_state {
+    float *m, *l, *o;
+} attn_state;
+
+TK_INLINE attn_state attn_now(const tk_attention_tile *t, long row) { return (attn_state){t->m + row, t->l + row, t->o + row * t->dimp}; }
+TK_INLINE attn_state attn_done(const tk_attention_tile *t, long row) { return (attn_state){t->done_m + row, t->done_l + row, t->done_o + row * t->dimp}; }
+
+static void attn_copy(long rows, long dimp, attn_state from, attn_state to)
 {
-    for (long i = 0; i < rows; i++, o += dimp, to_o += dimp) {
-        const float top = m[i] > to_m[i] ? m[i] : to_m[i];
-        const vf keep = _mm512_scalef_ps(v_set1(1), v_set1(to_m[i] - top)), take = _mm512_scalef_ps(v_set1(1), v_set1(m[i] - top));
-        to_m[i] = top;
-        to_l[i] = fmaf(to_l[i], _mm512_cvtss_f32(keep), l[i] * _mm512_cvtss_f32(take));
-        for (long j = 0; j < dimp; j += VL) v_store(to_o + j, v_fma(v_load(to_o + j), keep, v_mul(v_load(o + j), take)));
+    memcpy(to.m, from.m, (size_t)rows * sizeof *to.m);
+    memcpy(to.l, from.l, (size_t)rows * sizeof *to.l);
+    memcpy(to.o, from.o, (size_t)(rows * dimp) * sizeof *to.o);
+}
+
+// attn_fold merges the state (m, l, o) into another: of runs that come after those of the latter.
+static void attn_fold(long rows, long dimp, const float *m, const float *l, const float *o, attn_state to)
+{
+    for (long i = 0; i < rows; i++, o += dimp, to.o += dimp) {
+        const float top = m[i] > to.m[i] ? m[i] : to.m[i];
+        const vf keep = _mm512_scalef_ps(v_set1(1), v_set1(to.m[i] - top)), take = _mm512_scalef_ps(v_set1(1), v_set1(m[i] - top));
+        to.m[i] = top;
+        to.l[i] = fmaf(to.l[i], _mm512_cvtss_f32(keep), l[i] * _mm512_cvtss_f32(take));
+        for (long j = 0; j < dimp; j += VL) v_store(to.o + j, v_fma(v_load(to.o + j), keep, v_mul(v_load(o + j), take)));
     }
 }
 
@@ -498,13 +513,9 @@ static void attn_walk_rows(const tk_attention_tile *t, long row, long rows, long
         span.to = end < to ? end : to;
         span.after = span.to < to ? tk_chunk_at(c, span.to) : after;
         if (span.from % ATTN_RUN == 0 && !(first && span.from == from)) {  // the run before is whole
-            float *m = t->done_m + row, *l = t->done_l + row, *o = t->done_o + row * t->dimp;
-            if (span.from > ATTN_RUN) attn_fold(rows, t->dimp, t->m + row, t->l + row, t->o + row * t->dimp, m, l, o);
-            else {
-                memcpy(m, t->m + row, (size_t)rows * sizeof *m);
-                memcpy(l, t->l + row, (size_t)rows * sizeof *l);
-                memcpy(o, t->o + row * t->dimp, (size_t)(rows * t->dimp) * sizeof *o);
-            }
+            const attn_state now = attn_now(t, row);
+            if (span.from > ATTN_RUN) attn_fold(rows, t->dimp, now.m, now.l, now.o, attn_done(t, row));
+            else attn_copy(rows, t->dimp, now, attn_done(t, row));
             span.first = 1;
         }
         attn_run(&w, &span);
@@ -530,16 +541,14 @@ static void TK_SIMD(attention_walk_bf16)(const tk_attention_tile *t, int64_t row
 static void TK_SIMD(attention_close_bf16)(const tk_attention_tile *t, int64_t row, int64_t rows, int64_t to)
 {
     if (to <= ATTN_RUN) return;
-    float *m = t->done_m + row, *l = t->done_l + row, *o = t->done_o + row * t->dimp;
-    attn_fold(rows, t->dimp, t->m + row, t->l + row, t->o + row * t->dimp, m, l, o);
-    memcpy(t->m + row, m, (size_t)rows * sizeof *m);
-    memcpy(t->l + row, l, (size_t)rows * sizeof *l);
-    memcpy(t->o + row * t->dimp, o, (size_t)(rows * t->dimp) * sizeof *o);
+    const attn_state now = attn_now(t, row), done = attn_done(t, row);
+    attn_fold(rows, t->dimp, now.m, now.l, now.o, done);
+    attn_copy(rows, t->dimp, done, now);
 }
 
 static void TK_SIMD(attention_merge_bf16)(const tk_attention_tile *t, int64_t row, int64_t rows, const float *o)
 {
-    attn_fold(rows, t->dimp, t->mc + row, t->lc + row, o, t->m + row, t->l + row, t->o + row * t->dimp);
+    attn_fold(rows, t->dimp, t->mc + row, t->lc + row, o, attn_now(t, row));
 }
 
 #endif
