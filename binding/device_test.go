@@ -3,6 +3,7 @@ package binding
 import (
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +86,34 @@ func TestISA(t *testing.T) {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// The kernel lists the extensions that it knows of, so the best may be more than these say, but not less. It may refuse tiles.
+func TestBestISA(t *testing.T) {
+	best := info(t, openTest(t, Options{})).BestISA
+	cpuinfo, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skip(err)
+	}
+	_, flags, _ := strings.Cut(string(cpuinfo), "\nflags")
+	flags, _, _ = strings.Cut(flags, "\n")
+	want := ISAScalar
+	for _, level := range []struct {
+		isa   ISA
+		flags []string
+	}{
+		{ISAAVX2, []string{"avx2", "fma"}},
+		{ISAAVX512, []string{"avx512f", "avx512bw", "avx512dq", "avx512vl"}},
+		{ISAAVX512BF16, []string{"avx512_bf16"}},
+	} {
+		if slices.ContainsFunc(level.flags, func(f string) bool { return !slices.Contains(strings.Fields(flags), f) }) {
+			break
+		}
+		want = level.isa
+	}
+	if best < want {
+		t.Errorf("the best instruction set is %v; /proc/cpuinfo has %v", best, want)
 	}
 }
 

@@ -172,14 +172,14 @@ ATTN_HALVES(sum, v_add)
             const float *s = t->s + i * TK_CHUNK;                                                                                          \
             long seen = masked ? t->keys[r + i] - key0 : TK_CHUNK;                                                                         \
             x[i] = seen_vector(s, 0, seen, masked);                                                                                        \
-            TK_UNROLL(4) for (int j = 1; j < vectors; j++) x[i] = v_max(x[i], seen_vector(s, j, seen, masked));                 \
+            TK_UNROLL(4) for (int j = 1; j < vectors; j++) x[i] = v_max(x[i], seen_vector(s, j, seen, masked));                            \
         }                                                                                                                                  \
         halves_max(mr, x, t->mc + r);                                                                                                      \
         for (int i = 0; i < mr; i++) {                                                                                                     \
             const float *s = t->s + i * TK_CHUNK;                                                                                          \
             long seen = masked ? t->keys[r + i] - key0 : TK_CHUNK;                                                                         \
             vf max = v_set1(t->mc[r + i]), sum = v_zero();                                                                                 \
-            TK_UNROLL(4) for (int j = 0; j < vectors; j++) {                                                                    \
+            TK_UNROLL(4) for (int j = 0; j < vectors; j++) {                                                                               \
                 vf e = v_expdown(v_sub(seen_vector(s, j, seen, masked), max));                                                             \
                 sum = v_add(sum, e);                                                                                                       \
                 weight_##T(p + i * TK_CHUNK + j * VL, e);                                                                                  \
@@ -200,10 +200,10 @@ ATTN_HALVES(sum, v_add)
     TK_INLINE void softmax_row_##T(const float *s, A *p, float *m, float *l, long seen, int vectors, int masked)                           \
     {                                                                                                                                      \
         vf top = seen_vector(s, 0, seen, masked);                                                                                          \
-        TK_UNROLL(4) for (int j = 1; j < vectors; j++) top = v_max(top, seen_vector(s, j, seen, masked));                       \
+        TK_UNROLL(4) for (int j = 1; j < vectors; j++) top = v_max(top, seen_vector(s, j, seen, masked));                                  \
         float max = v_hmax(top);                                                                                                           \
         vf vmax = v_set1(max), sum = v_zero();                                                                                             \
-        TK_UNROLL(4) for (int j = 0; j < vectors; j++) {                                                                        \
+        TK_UNROLL(4) for (int j = 0; j < vectors; j++) {                                                                                   \
             vf e = v_expdown(v_sub(seen_vector(s, j, seen, masked), vmax));                                                                \
             sum = v_add(sum, e);                                                                                                           \
             weight_##T(p + j * VL, e);                                                                                                     \
