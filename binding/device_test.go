@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -91,6 +92,9 @@ func TestISA(t *testing.T) {
 
 // The kernel lists the extensions that it knows of, so the best may be more than these say, but not less. It may refuse tiles.
 func TestBestISA(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("other processors have the scalar kernels alone")
+	}
 	best := info(t, openTest(t, Options{})).BestISA
 	cpuinfo, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
